@@ -8,6 +8,7 @@
 package limits
 
 import (
+	"cmp"
 	"errors"
 	"fmt"
 	"math"
@@ -143,6 +144,25 @@ func (l Limits) Min(o Limits) Limits {
 		LookupRate: tighter(l.LookupRate, o.LookupRate), DatagramRate: tighter(l.DatagramRate, o.DatagramRate),
 		Submitted: tighter(l.Submitted, o.Submitted), Datagram: tighter(l.Datagram, o.Datagram),
 		DatagramBytes: tighter(l.DatagramBytes, o.DatagramBytes),
+	}
+}
+
+// Or returns l with o's value in every field where l says nothing.
+func (l Limits) Or(o Limits) Limits {
+	return Limits{
+		Memory: cmp.Or(l.Memory, o.Memory), Module: cmp.Or(l.Module, o.Module),
+		Payload: cmp.Or(l.Payload, o.Payload), Body: cmp.Or(l.Body, o.Body),
+		Log: cmp.Or(l.Log, o.Log), Stderr: cmp.Or(l.Stderr, o.Stderr),
+		CPU: cmp.Or(l.CPU, o.CPU), Wall: cmp.Or(l.Wall, o.Wall), Compile: cmp.Or(l.Compile, o.Compile),
+		Connections: cmp.Or(l.Connections, o.Connections), HostCalls: cmp.Or(l.HostCalls, o.HostCalls),
+		Redirects: cmp.Or(l.Redirects, o.Redirects), Submits: cmp.Or(l.Submits, o.Submits),
+		LogLines: cmp.Or(l.LogLines, o.LogLines), Dials: cmp.Or(l.Dials, o.Dials),
+		Lookups: cmp.Or(l.Lookups, o.Lookups), Targets: cmp.Or(l.Targets, o.Targets),
+		Denials: cmp.Or(l.Denials, o.Denials), TableElems: cmp.Or(l.TableElems, o.TableElems),
+		CallRate: cmp.Or(l.CallRate, o.CallRate), DialRate: cmp.Or(l.DialRate, o.DialRate),
+		LookupRate: cmp.Or(l.LookupRate, o.LookupRate), DatagramRate: cmp.Or(l.DatagramRate, o.DatagramRate),
+		Submitted: cmp.Or(l.Submitted, o.Submitted), Datagram: cmp.Or(l.Datagram, o.Datagram),
+		DatagramBytes: cmp.Or(l.DatagramBytes, o.DatagramBytes),
 	}
 }
 
