@@ -142,7 +142,7 @@ func addSyntax(p *problems, text []byte, err error) {
 		if i := bytes.Index(text, []byte("*"+name)); i >= 0 {
 			at = position(text, i)
 		}
-		p.add(at, "", "manifest-alias", "alias *%s: aliases are not allowed; quote the value if it is text", clip(name))
+		p.add(at, "", "manifest-alias", "alias %s: aliases are not allowed; quote the value if it is text", clip("*"+name))
 		return
 	}
 	at := mark{}
@@ -225,7 +225,7 @@ func (w *walker) key(key *yaml.Node, seen map[string]int) bool {
 	case !w.plain(key, at):
 		return false
 	case key.Kind != yaml.ScalarNode || key.ShortTag() != "!!str":
-		w.report(key, at, "manifest-key", "a key must be text, got %s; quote it", kindOf(key))
+		w.report(key, at, "manifest-key", "a key must be text, got %s%s", kindOf(key), quoteIt(key))
 		return false
 	}
 	if first, twice := seen[key.Value]; twice {
@@ -240,9 +240,9 @@ func (w *walker) key(key *yaml.Node, seen map[string]int) bool {
 func (w *walker) plain(n *yaml.Node, at mark) bool {
 	switch {
 	case n.Kind == yaml.AliasNode:
-		w.report(n, at, "manifest-alias", "alias *%s: aliases are not allowed; write the value out, or quote it if it is text", clip(n.Value))
+		w.report(n, at, "manifest-alias", "alias %s: aliases are not allowed; write the value out, or quote it if it is text", clip("*"+n.Value))
 	case n.Anchor != "":
-		w.report(n, at, "manifest-alias", "anchor &%s: anchors are not allowed; quote the value if it is text", clip(n.Anchor))
+		w.report(n, at, "manifest-alias", "anchor %s: anchors are not allowed; quote the value if it is text", clip("&"+n.Anchor))
 	case n.Style&yaml.TaggedStyle != 0 && !standardTag(n):
 		w.report(n, at, "manifest-alias", "tag %s: custom tags are not allowed", clip(n.Tag))
 	default:

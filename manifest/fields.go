@@ -99,7 +99,7 @@ func (s *section) text(name string, required bool) string {
 }
 
 func quoteIt(n *yaml.Node) string {
-	if n.Kind != yaml.ScalarNode {
+	if n.Kind != yaml.ScalarNode || n.ShortTag() == "!!null" {
 		return ""
 	}
 	return "; quote it"
