@@ -2,6 +2,8 @@ package wasmbin
 
 import "fmt"
 
+// codeSection validates every body, and counts what metering and the
+// complexity budget need on the way.
 func (d *decoder) codeSection() {
 	d.hasCode = true
 	at := d.pos
@@ -15,6 +17,7 @@ func (d *decoder) codeSection() {
 	}
 	d.m.figures.CodeBytes = d.end - at
 	d.m.bodies = make([]body, 0, n)
+	v := newValidator(d)
 	section := d.end
 	for i := 0; i < n && d.err == nil; i++ {
 		at := d.pos
@@ -26,9 +29,59 @@ func (d *decoder) codeSection() {
 		if d.err != nil {
 			break
 		}
-		d.end = d.pos + int(size)
-		d.m.bodies = append(d.m.bodies, body{code: span{d.pos, d.end}})
-		d.pos = d.end
-		d.end = section
+		d.oneBody(v, i, span{d.pos, d.pos + int(size)})
 	}
+	if used := d.m.usedDatas; d.err == nil && used > 0 && d.m.dataCount < 0 {
+		d.malformed(at, "data count section required")
+	}
+	d.m.figures.ModuleCost = milliseconds(d.cost)
+}
+
+func (d *decoder) oneBody(v *validator, i int, s span) {
+	v.fn = uint32(d.m.importFuncs + i)
+	v.reader = reader{buf: d.buf, pos: s.from, end: s.to}
+	b := v.body()
+	if v.err != nil {
+		d.err = v.err
+		d.err.Func = int(v.fn)
+		return
+	}
+	d.m.bodies = append(d.m.bodies, b)
+	d.pos = s.to
+	d.budget(v, s)
+}
+
+// budget adds up the compile cost and notes the largest figures.
+func (d *decoder) budget(v *validator, s span) {
+	f := &d.m.figures
+	cost := v.compileCost()
+	d.cost += cost
+	f.FuncCost = max(f.FuncCost, milliseconds(cost))
+	f.LargestBody = max(f.LargestBody, s.to-s.from)
+	f.MostLocals = max(f.MostLocals, len(v.locals)-v.params)
+	f.MostOperands = max(f.MostOperands, v.mostVals)
+	f.DeepestBlocks = max(f.DeepestBlocks, v.mostBlocks)
+	f.DeepestLoops = max(f.DeepestLoops, v.mostLoops)
+	if d.lim.Unchecked || d.lim.Interpreted {
+		return
+	}
+	const cure = "run it with the interpreter (WithInterpreter), or build it with smaller functions"
+	if most := d.lim.FuncCost; cost > uint64(most)*1e6 {
+		d.problem(&Error{ID: TooComplex, Offset: s.from, Func: int(v.fn), What: "compile cost",
+			Reason: fmt.Sprintf("%d is more than the limit of %d for one function", milliseconds(cost), most), Cure: cure})
+	}
+	if most := d.lim.ModuleCost; d.cost > uint64(most)*1e6 {
+		d.failCure(TooComplex, s.from, "compile cost", fmt.Sprintf("the functions up to here cost %d, more than the limit of %d for a module",
+			milliseconds(d.cost), most), cure)
+	}
+}
+
+func milliseconds(cost uint64) int { return int((cost + 999_999) / 1_000_000) }
+
+// compileCost is an upper bound of the time that a compiler needs for the
+// function just validated, in millionths of a reference millisecond. It grows
+// with the square of the branches, because the register allocator does.
+func (v *validator) compileCost() uint64 {
+	b, width := v.branches, uint64(len(v.locals)+v.mostVals)
+	return 2_000*v.instrs + 25*b*b + 1_600*b*width + 2_000*v.calls*v.mutables + 20_000*v.targets
 }

@@ -57,11 +57,7 @@ func (d *decoder) constInstr(at int, op byte) constant {
 	case opF64Const:
 		c.lo = d.f64bits()
 	case opGlobalGet:
-		i := d.u32()
-		if d.err == nil && (uint64(i) >= uint64(d.m.importGlobals) || d.m.globals[i].mutable) {
-			d.fail(Invalid, at, "constant expression", fmt.Sprintf("global %d is not an imported constant", i))
-		}
-		c.lo = uint64(i)
+		return d.constGlobal(at)
 	case opRefNull:
 		t := ValType(d.byte())
 		if d.err == nil && !t.IsRef() {
@@ -89,6 +85,15 @@ func (d *decoder) constInstr(at int, op byte) constant {
 		d.fail(Invalid, at, "constant expression", fmt.Sprintf("constant expression required, but found opcode 0x%02x", op))
 	}
 	return c
+}
+
+// constGlobal reads the index of an imported global that never changes.
+func (d *decoder) constGlobal(at int) constant {
+	i := d.u32()
+	if d.err == nil && (uint64(i) >= uint64(d.m.importGlobals) || d.m.globals[i].mutable) {
+		d.fail(Invalid, at, "constant expression", fmt.Sprintf("global %d is not an imported constant", i))
+	}
+	return constant{op: opGlobalGet, lo: uint64(i)}
 }
 
 // foldWidth answers 32 or 64 for the arithmetic of extended constant

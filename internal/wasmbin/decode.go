@@ -71,7 +71,7 @@ func Decode(wasm []byte, o Limits) (*Module, error) {
 	}
 	if len(d.problems) > 0 {
 		d.nameFunctions()
-		return nil, join(d.problems)
+		return nil, joinProblems(d.problems)
 	}
 	d.m.checkNames()
 	return d.m, nil

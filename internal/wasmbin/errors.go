@@ -52,8 +52,8 @@ func (e *Error) Error() string {
 // maxProblems bounds how many reasons one module is told.
 const maxProblems = 32
 
-// join makes one error of all problems, which errors.As takes apart again.
-func join(problems []*Error) error {
+// joinProblems makes one error of all problems, which errors.As takes apart again.
+func joinProblems(problems []*Error) error {
 	if len(problems) == 0 {
 		return nil
 	}

@@ -5,23 +5,24 @@ import (
 	"strings"
 )
 
-func (d *decoder) valType(what string) ValType {
-	at := d.pos
-	t := ValType(d.byte())
-	if d.err != nil {
+// valType reads a value type and notes the feature it belongs to.
+func (r *reader) valType(what string, used *featureSet) ValType {
+	at := r.pos
+	t := ValType(r.byte())
+	if r.err != nil {
 		return 0
 	}
 	switch {
 	case t == V128:
-		d.m.features.add(simd)
+		used.add(simd)
 	case t.IsRef():
-		d.m.features.add(referenceTypes)
+		used.add(referenceTypes)
 	case t == 0x63 || t == 0x64:
-		d.refuse(at, what, noFuncRefs)
+		r.refuse(at, what, noFuncRefs)
 	case t >= 0x67 && t <= 0x74:
-		d.refuse(at, what, otherHeapType(t))
+		r.refuse(at, what, otherHeapType(t))
 	case !t.known():
-		d.fail(Malformed, at, what, fmt.Sprintf("malformed value type 0x%02x", byte(t)))
+		r.fail(Malformed, at, what, fmt.Sprintf("malformed value type 0x%02x", byte(t)))
 	}
 	return t
 }
@@ -69,7 +70,7 @@ func (d *decoder) typeList(what string) []ValType {
 	}
 	from := d.pos
 	for range n {
-		d.valType(what)
+		d.valType(what, &d.m.features)
 	}
 	if d.err != nil {
 		return nil
@@ -260,7 +261,7 @@ func (d *decoder) memorySection() {
 }
 
 func (d *decoder) globalType() globalType {
-	t := d.valType("global")
+	t := d.valType("global", &d.m.features)
 	at := d.pos
 	mut := d.byte()
 	if mut > 1 {
