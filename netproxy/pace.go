@@ -2,7 +2,6 @@ package netproxy
 
 import (
 	"context"
-	"errors"
 
 	"golang.org/x/time/rate"
 
@@ -68,7 +67,7 @@ func wait(ctx context.Context, l *rate.Limiter, n int, resource string) error {
 	switch {
 	case err == nil:
 		return nil
-	case ctx.Err() != nil && !errors.Is(ctx.Err(), context.DeadlineExceeded):
+	case ctx.Err() != nil:
 		return context.Cause(ctx)
 	default:
 		return &limits.ExceededError{Resource: resource, Limit: int64(l.Limit()), Used: int64(l.Limit()) + int64(n)}
