@@ -80,8 +80,13 @@ func (v *validator) bulkMemory(code uint32) {
 		return
 	}
 	v.tick(v.m, bulkUnits)
-	if code == miscMemoryInit {
+	switch code {
+	case miscMemoryInit:
 		v.data(name)
+	case miscMemoryFill:
+		v.m.uses.fill = true
+	case miscMemoryCopy:
+		v.m.uses.copy = true
 	}
 	v.memoryIndex()
 	if code == miscMemoryCopy {
@@ -114,7 +119,11 @@ func (v *validator) bulkTable(code uint32) {
 	case miscTableGrow:
 		v.tick(v.m, growUnits)
 		v.m.hazards.add(hazardTableGrow)
+		at := v.pos
 		t := v.table(name)
+		if v.err == nil {
+			v.m.uses.growTable((&reader{buf: v.buf, pos: at, end: v.end}).u32())
+		}
 		v.pop(I32)
 		v.pop(t)
 		v.push(I32)

@@ -80,6 +80,7 @@ func (v *validator) instruction(code byte) {
 	case opMemorySize, opMemoryGrow:
 		v.memoryIndex()
 		if code == opMemoryGrow {
+			v.m.uses.grow = true
 			v.pop(I32)
 		}
 		v.push(I32)

@@ -27,7 +27,8 @@ type Module struct {
 	customs   []string
 	features  featureSet
 	charges   []charge // of all bodies, in the order of their positions
-	usedDatas int      // one more than the highest data segment named by an instruction
+	uses      usage
+	usedDatas int // one more than the highest data segment named by an instruction
 	figures   Figures
 	hazards   hazardSet
 	warnings  []string
