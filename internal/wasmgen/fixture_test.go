@@ -106,15 +106,31 @@ func (w *world) call(name string, m api.Memory, p []uint32) int32 {
 	return -4
 }
 
+// guest is a module that many runs share.
+type guest struct {
+	wasm   []byte
+	config wazero.RuntimeConfig
+}
+
+func load(t *testing.T, name string) guest {
+	t.Helper()
+	cache := wazero.NewCompilationCache()
+	t.Cleanup(func() { cache.Close(context.Background()) })
+	config := wazero.NewRuntimeConfig()
+	if strings.HasSuffix(name, "-go") {
+		config = wazero.NewRuntimeConfigInterpreter() // ready at once; compiling megabytes takes seconds
+	}
+	return guest{wasmgen.Guest(t, name), config.WithCompilationCache(cache)}
+}
+
 // run loads a guest as a host does and calls its entrypoint.
-func (w *world) run(t *testing.T, wasm []byte) {
+func (w *world) run(t *testing.T, g guest) {
 	t.Helper()
 	ctx := context.Background()
-	// The interpreter starts at once; big Go guests take a second to compile.
-	r := wazero.NewRuntimeWithConfig(ctx, wazero.NewRuntimeConfigInterpreter())
+	r := wazero.NewRuntimeWithConfig(ctx, g.config)
 	defer r.Close(ctx)
 	wasi_snapshot_preview1.MustInstantiate(ctx, r)
-	compiled, err := r.CompileModule(ctx, wasm)
+	compiled, err := r.CompileModule(ctx, g.wasm)
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -186,7 +202,7 @@ func TestHTTPGuests(t *testing.T) {
 	for _, name := range httpGuests() {
 		t.Run(name, func(t *testing.T) {
 			t.Parallel()
-			wasm := wasmgen.Guest(t, name)
+			g := load(t, name)
 			for _, tt := range []struct {
 				name, config string
 				answer       func(map[string]any) string
@@ -206,7 +222,7 @@ func TestHTTPGuests(t *testing.T) {
 				t.Run(tt.name, func(t *testing.T) {
 					t.Parallel()
 					w := &world{config: tt.config, answer: tt.answer, code: tt.code}
-					w.run(t, wasm)
+					w.run(t, g)
 					doc := w.submitted(t)
 					if doc.Status != tt.status || !regexp.MustCompile(tt.summary).MatchString(doc.Summary) {
 						t.Errorf("submitted %s %q, want %s %q", doc.Status, doc.Summary, tt.status, tt.summary)
@@ -271,7 +287,7 @@ func TestLatency(t *testing.T) {
 		}
 		t.Run(name, func(t *testing.T) {
 			t.Parallel()
-			wasm := wasmgen.Guest(t, name)
+			g := load(t, name)
 			for _, tt := range []struct {
 				took       time.Duration
 				warn, crit int
@@ -287,7 +303,7 @@ func TestLatency(t *testing.T) {
 				{time.Minute, 0, 0, "OK", "latency=60000ms;;;0"},
 			} {
 				w := &world{config: fmt.Sprintf(`{"url":"http://h/","warn_ms":%d,"crit_ms":%d}`, tt.warn, tt.crit), answer: envelope(200, ""), took: tt.took}
-				w.run(t, wasm)
+				w.run(t, g)
 				doc := w.submitted(t)
 				if doc.Status != tt.want || !strings.HasPrefix(doc.Perfdata, tt.perfdata+" ") {
 					t.Errorf("%v with %d, %d: %s, perfdata %q, want %s, %q", tt.took, tt.warn, tt.crit, doc.Status, doc.Perfdata, tt.want, tt.perfdata)
@@ -306,7 +322,7 @@ func TestTCPGuests(t *testing.T) {
 	for _, name := range []string{"tcp-banner", "tcp-banner-go"} {
 		t.Run(name, func(t *testing.T) {
 			t.Parallel()
-			wasm := wasmgen.Guest(t, name)
+			g := load(t, name)
 			for _, tt := range []struct {
 				name, config string
 				banner       []string
@@ -323,7 +339,7 @@ func TestTCPGuests(t *testing.T) {
 				{name: "no host", config: `{"port":22}`, status: "UNKNOWN"},
 			} {
 				w := &world{config: tt.config, banner: tt.banner, code: tt.code}
-				w.run(t, wasm)
+				w.run(t, g)
 				doc := w.submitted(t)
 				if doc.Status != tt.status || strings.Join(w.sent, "") != tt.sent {
 					t.Errorf("%s: %s %q, sent %q, want %s, sent %q", tt.name, doc.Status, doc.Summary, w.sent, tt.status, tt.sent)
@@ -344,18 +360,18 @@ func TestUDPGuests(t *testing.T) {
 	for _, name := range []string{"udp-sender-as", "udp-sender-go", "statsd"} {
 		t.Run(name, func(t *testing.T) {
 			t.Parallel()
-			wasm := wasmgen.Guest(t, name)
+			g := load(t, name)
 			config, sent := `{"host":"h","port":53,"payload":"ping\n"}`, "h:53 ping\n"
 			if name == "statsd" {
 				sent = "statsd.test:8125 sandcheck.alive:1|c"
 			}
 			w := &world{config: config}
-			w.run(t, wasm)
+			w.run(t, g)
 			if doc := w.submitted(t); doc.Status != "OK" || len(w.sent) != 1 || w.sent[0] != sent {
 				t.Errorf("%s %q, sent %q, want %q", doc.Status, doc.Summary, w.sent, sent)
 			}
 			w = &world{config: config, code: -2}
-			w.run(t, wasm)
+			w.run(t, g)
 			if doc := w.submitted(t); doc.Status != "CRITICAL" || !strings.Contains(doc.Summary, "udp_sendto answered -2") {
 				t.Errorf("%s %q after -2", doc.Status, doc.Summary)
 			}
@@ -391,7 +407,7 @@ func TestSmallGuests(t *testing.T) {
 		t.Run(tt.name+" "+strconv.Itoa(len(tt.config)), func(t *testing.T) {
 			t.Parallel()
 			w := &world{config: tt.config, answer: statusBody}
-			w.run(t, wasmgen.Guest(t, tt.name))
+			w.run(t, load(t, tt.name))
 			doc := w.submitted(t)
 			if got := doc.Status + " " + strings.Join(strings.Fields(doc.Summary), " "); strings.ReplaceAll(got, " .", ".") != tt.want {
 				t.Errorf("submitted %q, want %q", got, tt.want)
