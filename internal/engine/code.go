@@ -1,0 +1,121 @@
+package engine
+
+import (
+	"context"
+	"crypto/sha256"
+	"fmt"
+	"runtime"
+	"time"
+
+	"github.com/tetratelabs/wazero"
+	"github.com/tetratelabs/wazero/experimental"
+)
+
+// Code is one compiled module. Plugins of equal bytes share it, and it is freed
+// with the last of them.
+type Code struct {
+	engine *Engine
+	key    [sha256.Size]byte
+
+	ready    chan struct{} // closed when compiled or failed
+	compiled wazero.CompiledModule
+	err      error
+	cancel   context.CancelFunc // ends the compilation
+	users    int                // under Engine.mu: plugins and waiters
+}
+
+// Compile returns the code of wasm, compiling it unless that has been done or is
+// under way. Waiting ends with ctx; the compilation itself ends when the last
+// waiter has gone, or after most. The caller calls Release once.
+func (e *Engine) Compile(ctx context.Context, wasm []byte, most time.Duration) (*Code, error) {
+	key := sha256.Sum256(wasm)
+	e.mu.Lock()
+	if e.closed {
+		e.mu.Unlock()
+		return nil, errClosed
+	}
+	c, known := e.codes[key]
+	if !known {
+		compileCtx, cancel := context.WithTimeoutCause(context.Background(), most, &tooSlow{most})
+		c = &Code{engine: e, key: key, ready: make(chan struct{}), cancel: cancel}
+		e.codes[key] = c
+		e.stats.Compiles++
+		go c.compile(compileCtx, wasm)
+	} else {
+		e.stats.CacheHits++
+	}
+	c.users++
+	e.mu.Unlock()
+
+	select {
+	case <-c.ready:
+	case <-ctx.Done():
+		c.Release()
+		return nil, fmt.Errorf("engine: compile: %w", context.Cause(ctx))
+	}
+	if c.err != nil {
+		c.Release()
+		return nil, c.err
+	}
+	return c, nil
+}
+
+// tooSlow is the cause of a compilation that took its whole time.
+type tooSlow struct{ most time.Duration }
+
+func (t *tooSlow) Error() string {
+	return fmt.Sprintf("compiling took more than %v; raise the limit or use the interpreter", t.most)
+}
+
+// compile runs on a goroutine of its own, which ends with ctx: with more than
+// one worker, wazero looks at ctx between two functions.
+func (c *Code) compile(ctx context.Context, wasm []byte) {
+	defer c.cancel()
+	defer close(c.ready)
+	ctx = experimental.WithCompilationWorkers(ctx, max(2, runtime.GOMAXPROCS(0)/2))
+	compiled, err := c.engine.rt.CompileModule(ctx, wasm)
+	switch {
+	case err == nil && ctx.Err() == nil:
+		c.compiled = compiled
+		return
+	case err == nil:
+		err = compiled.Close(ctx)
+	}
+	if ctx.Err() != nil {
+		err = context.Cause(ctx)
+	}
+	c.err = fmt.Errorf("engine: compile: %w", err)
+	c.engine.forget(c)
+}
+
+// Release gives the code back.
+func (c *Code) Release() {
+	c.engine.mu.Lock()
+	c.users--
+	last := c.users == 0
+	if last {
+		c.engine.drop(c)
+	}
+	c.engine.mu.Unlock()
+	if !last {
+		return
+	}
+	c.cancel()
+	<-c.ready // the compilation ends soon after its ctx
+	if c.compiled != nil {
+		_ = c.compiled.Close(context.Background()) // only drops code; reports nothing
+	}
+}
+
+func (e *Engine) forget(c *Code) {
+	e.mu.Lock()
+	defer e.mu.Unlock()
+	e.drop(c)
+}
+
+// drop takes c out of the table; a later Compile starts anew. The caller holds mu.
+func (e *Engine) drop(c *Code) {
+	if e.codes[c.key] == c {
+		delete(e.codes, c.key)
+	}
+}

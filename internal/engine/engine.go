@@ -1,0 +1,112 @@
+// Package engine is the only user of wazero: it compiles modules, keeps the
+// code, makes a fresh instance per run, drives it through its life and says how
+// it ended.
+package engine
+
+import (
+	"context"
+	"crypto/sha256"
+	"errors"
+	"fmt"
+	"sync"
+
+	"github.com/tetratelabs/wazero"
+	"github.com/tetratelabs/wazero/api"
+
+	"github.com/sandcheck/sandcheck/internal/abi"
+	"github.com/sandcheck/sandcheck/internal/wasi"
+)
+
+// An Engine holds one wazero runtime, the compiled code of all plugins and the
+// host modules that they link to. It is safe for concurrent use.
+type Engine struct {
+	rt   wazero.Runtime
+	wasi api.Module
+
+	mu     sync.Mutex
+	codes  map[[sha256.Size]byte]*Code
+	envs   map[string]*env
+	closed bool
+	stats  Stats
+}
+
+// Stats counts since New.
+type Stats struct{ Compiles, CacheHits uint64 }
+
+// Options choose an engine.
+type Options struct {
+	// Interpreter runs guests without generating machine code. It is used by
+	// itself where wazero has no compiler.
+	Interpreter bool
+}
+
+// New starts an engine. It compiles nothing and opens nothing outside the
+// process.
+func New(o Options) (*Engine, error) {
+	cfg := wazero.NewRuntimeConfig() // the compiler, where the platform has one
+	if o.Interpreter {
+		cfg = wazero.NewRuntimeConfigInterpreter()
+	}
+	cfg = cfg.
+		WithCoreFeatures(api.CoreFeaturesV2).
+		WithCloseOnContextDone(true).
+		WithDebugInfoEnabled(false) // line tables cost half a second per trap and tell host paths
+	ctx := context.Background()
+	e := &Engine{
+		rt:    wazero.NewRuntimeWithConfig(ctx, cfg),
+		codes: map[[sha256.Size]byte]*Code{},
+		envs:  map[string]*env{},
+	}
+	var err error
+	if e.wasi, err = e.wasiModule(ctx); err != nil {
+		return nil, errors.Join(err, e.rt.Close(ctx))
+	}
+	return e, nil
+}
+
+func (e *Engine) wasiModule(ctx context.Context) (api.Module, error) {
+	b := e.rt.NewHostModuleBuilder(abi.ModuleWASI)
+	for _, f := range wasi.Functions() {
+		b.NewFunctionBuilder().WithGoModuleFunction(f.Go, f.Type.Params, f.Type.Results).Export(f.Name)
+	}
+	return e.anonymous(ctx, b)
+}
+
+// anonymous instantiates a host module that no name leads to: only the import
+// resolver hands it out, so plugins cannot see each other's.
+func (e *Engine) anonymous(ctx context.Context, b wazero.HostModuleBuilder) (api.Module, error) {
+	compiled, err := b.Compile(ctx)
+	if err != nil {
+		return nil, fmt.Errorf("engine: host module: %w", err)
+	}
+	m, err := e.rt.InstantiateModule(ctx, compiled, nameless())
+	if err != nil {
+		return nil, errors.Join(fmt.Errorf("engine: host module: %w", err), compiled.Close(ctx))
+	}
+	return m, nil
+}
+
+// nameless is how everything is instantiated: without a name, whatever a name
+// section says, and with nothing started by itself.
+func nameless() wazero.ModuleConfig {
+	return wazero.NewModuleConfig().WithName("").WithStartFunctions()
+}
+
+// Stats returns the counters.
+func (e *Engine) Stats() Stats {
+	e.mu.Lock()
+	defer e.mu.Unlock()
+	return e.stats
+}
+
+// Close frees all code. No run may be under way and none may start afterwards:
+// nothing is ever freed under a running guest.
+func (e *Engine) Close() error {
+	e.mu.Lock()
+	e.closed = true
+	e.mu.Unlock()
+	return e.rt.Close(context.Background())
+}
+
+// errClosed is what an Engine answers after Close.
+var errClosed = errors.New("engine: closed")

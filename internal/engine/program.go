@@ -1,0 +1,158 @@
+package engine
+
+import (
+	"context"
+	"fmt"
+	"sync/atomic"
+	"time"
+
+	"github.com/tetratelabs/wazero/api"
+	"github.com/tetratelabs/wazero/experimental"
+
+	"github.com/sandcheck/sandcheck/internal/abi"
+	"github.com/sandcheck/sandcheck/limits"
+)
+
+// Program is compiled code linked to what one plugin may call. It is immutable
+// but for what is learnt about its _start, and serves many runs at one time.
+type Program struct {
+	engine *Engine
+	code   *Code
+	env    *env
+	o      ProgramOptions
+
+	noStart atomic.Bool // _start failed as initialisation once and is never tried again
+}
+
+// ProgramOptions say how a module is to be run.
+type ProgramOptions struct {
+	Entrypoint  string
+	Initializer string // "_initialize", "_start" or ""
+	Bindings    []abi.Binding
+	HasMemory   bool
+}
+
+// NewProgram links code, which it takes over: Close releases it.
+func (e *Engine) NewProgram(code *Code, o ProgramOptions) (*Program, error) {
+	v, err := e.env(o.Bindings)
+	if err != nil {
+		return nil, err
+	}
+	return &Program{engine: e, code: code, env: v, o: o}, nil
+}
+
+// Close gives code and host module back. No run may be under way.
+func (p *Program) Close() {
+	p.engine.releaseEnv(p.env)
+	p.code.Release()
+}
+
+// Outcome is how a run ended and what the engine measured.
+type Outcome struct {
+	// Err is nil if the entrypoint returned in time; otherwise *abi.Exit,
+	// *abi.Stop or *Trap, and anything else if the engine itself failed.
+	Err error
+	// StartDropped says why _start was discarded, in the run that did.
+	StartDropped error
+	// Instantiate is the time until the entrypoint was called, Guest the whole
+	// time from the first instruction to the last, waits included.
+	Instantiate, Guest time.Duration
+	PeakMemory         limits.Bytes
+	RefusedGrows       int
+	FirstRefused       limits.Bytes
+}
+
+// Run makes a fresh instance, initialises it, calls the entrypoint and frees
+// everything, all under ctx.
+func (p *Program) Run(ctx context.Context, r *abi.Run) (out Outcome) {
+	ctx = r.Begin(ctx, p.o.Bindings, p.o.HasMemory)
+	started := time.Now()
+	inst, err := p.boot(ctx, r, &out)
+	out.Instantiate = time.Since(started)
+	if err == nil {
+		err = inst.call(ctx, p.o.Entrypoint)
+	}
+	out.Guest = time.Since(started)
+	if inst != nil {
+		inst.close(&out)
+	}
+	out.Err = ending(ctx, err)
+	return out
+}
+
+// boot returns an instance that is ready for its entrypoint. The instance is
+// the caller's to close, also beside an error.
+func (p *Program) boot(ctx context.Context, r *abi.Run, out *Outcome) (*instance, error) {
+	if p.o.Initializer == "_start" && !p.noStart.Load() {
+		inst, dropped := p.tryStart(ctx, r, out)
+		if dropped == nil {
+			return inst, nil
+		}
+		if ctx.Err() != nil {
+			return nil, &abi.Stop{Cause: context.Cause(ctx)}
+		}
+		p.noStart.Store(true)
+		out.StartDropped = dropped
+	}
+	inst, err := p.instantiate(ctx, r)
+	if err == nil && p.o.Initializer == "_initialize" {
+		err = inst.call(ctx, p.o.Initializer)
+	}
+	return inst, err
+}
+
+// instance is one instantiated module with its memory.
+type instance struct {
+	m   api.Module
+	mem *memory
+}
+
+func (p *Program) instantiate(ctx context.Context, r *abi.Run) (*instance, error) {
+	inst := &instance{mem: &memory{limit: uint64(r.Limits.Memory)}}
+	ctx = experimental.WithMemoryAllocator(ctx, inst.mem)
+	ctx = experimental.WithImportResolver(ctx, func(name string) api.Module {
+		switch name {
+		case abi.ModuleEnv:
+			return p.env.module
+		case abi.ModuleWASI:
+			return p.engine.wasi
+		default:
+			return nil
+		}
+	})
+	m, err := p.engine.rt.InstantiateModule(ctx, p.code.compiled, nameless())
+	if err != nil {
+		return inst, err
+	}
+	inst.m = m
+	return inst, nil
+}
+
+// call runs an exported function without parameters. A panic that gets here is
+// one of wazero itself; it ends the run, not the process.
+func (i *instance) call(ctx context.Context, name string) (err error) {
+	defer func() {
+		if v := recover(); v != nil {
+			err = &abi.HostPanic{Func: name, Value: v}
+		}
+	}()
+	f := i.m.ExportedFunction(name)
+	if f == nil {
+		return fmt.Errorf("engine: no export %q", name)
+	}
+	_, err = f.Call(ctx)
+	return err
+}
+
+// close frees the instance, on the goroutine that ran it: freeing memory under
+// a running guest would crash the process.
+func (i *instance) close(out *Outcome) {
+	if i.m != nil {
+		_ = i.m.Close(context.Background()) // nothing is open behind a guest module
+	}
+	out.PeakMemory = max(out.PeakMemory, limits.Bytes(i.mem.peak))
+	out.RefusedGrows += i.mem.refused
+	if out.FirstRefused == 0 {
+		out.FirstRefused = limits.Bytes(i.mem.firstRefused)
+	}
+}
