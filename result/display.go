@@ -73,13 +73,18 @@ func (w Widget) merge() ([]byte, error) {
 		return w.Raw, nil // kept as it was read; there is nothing to merge with
 	}
 	var o object
+	changed := len(w.Raw) == 0
 	for _, f := range []struct{ name, now, was string }{
 		{"widget", w.Kind, was.Kind}, {"label", w.Label, was.Label},
 		{"tone", w.Tone, was.Tone}, {"layout", w.Layout, was.Layout},
 	} {
 		if f.now != "" && f.now != f.was {
 			o.text(f.name, f.now)
+			changed = true
 		}
+	}
+	if !changed {
+		return w.Raw, nil
 	}
 	for name, value := range strict.Fields(w.Raw) {
 		o.raw(name, value)

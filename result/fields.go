@@ -148,14 +148,19 @@ func (p *parser) readObservedAt(f Field) {
 	p.res.ObservedAt = at
 }
 
-// parseTime reads RFC 3339 strictly; time.Parse takes a comma for the point
-// and one-digit hours as well.
+// parseTime reads RFC 3339. time.Parse also takes a comma for the point, hours
+// of one digit and zones beyond a day, and no lower-case letters.
 func parseTime(text string) (time.Time, bool) {
-	var t time.Time
-	if len(text) > 64 || t.UnmarshalText([]byte(strings.ToUpper(text))) != nil {
+	text = strings.ToUpper(text)
+	const shortest = len("2006-01-02T15:04:05Z")
+	if len(text) < shortest || len(text) > 64 || text[len("2006-01-02T15")] != ':' || strings.Contains(text, ",") {
 		return time.Time{}, false
 	}
-	return t.UTC(), true
+	if zone := text[len(text)-len("+07:00"):]; !strings.HasSuffix(zone, "Z") && (zone[1:3] > "23" || zone[4:] > "59") {
+		return time.Time{}, false
+	}
+	t, err := time.Parse(time.RFC3339Nano, text)
+	return t.UTC(), err == nil
 }
 
 func (p *parser) readSchemaVersion(f Field) {

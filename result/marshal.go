@@ -4,6 +4,7 @@ import (
 	"encoding/json"
 	"errors"
 	"fmt"
+	"slices"
 	"time"
 
 	"github.com/sandcheck/sandcheck/internal/strict"
@@ -31,7 +32,9 @@ func (r Result) MarshalJSON() ([]byte, error) {
 	if !r.ObservedAt.IsZero() {
 		o.time("observed_at", r.ObservedAt)
 	}
-	o.value("schema_version", max(r.SchemaVersion, 1))
+	if r.SchemaVersion > 1 || !r.hasExtra("schema_version") { // an unreadable one is handed on
+		o.value("schema_version", max(r.SchemaVersion, 1))
+	}
 	writeList(&o, "display", r.Display, Widget.MarshalJSON)
 	writeList(&o, "events", r.Events, verbatim)
 	if r.AlertHint {
@@ -53,6 +56,10 @@ func (r Result) MarshalJSON() ([]byte, error) {
 		return nil, fmt.Errorf("result: %w", err)
 	}
 	return doc, nil
+}
+
+func (r *Result) hasExtra(name string) bool {
+	return slices.ContainsFunc(r.Extra, func(f Field) bool { return f.Name == name })
 }
 
 // UnmarshalJSON reads what Parse reads.

@@ -45,7 +45,7 @@ func (m Metric) MarshalJSON() ([]byte, error) {
 		switch {
 		case !isMetricField(name):
 			o.raw(name, value)
-		case m.keeps(&was, name) && !(numeric(name) && strict.KindOf(value) == strict.Text):
+		case m.keeps(&was, name) && !repairedOnReading(name, value):
 			o.raw(name, value)
 		default:
 			m.write(&o, name)
@@ -82,7 +82,18 @@ func isMetricField(name string) bool {
 	return false
 }
 
-func numeric(name string) bool { return name != "name" && name != "unit" }
+// repairedOnReading reports whether the field reads as something else than it
+// says: a number written as text, a unit that was cut.
+func repairedOnReading(name string, value []byte) bool {
+	if name == "name" || strict.KindOf(value) != strict.Text {
+		return false
+	}
+	if name == "unit" {
+		return len(strict.Unquote(value)) > maxUnit
+	}
+	_, kind := number(value)
+	return kind == isNumberText
+}
 
 // bound returns the field of an optional number.
 func (m *Metric) bound(name string) **float64 {
