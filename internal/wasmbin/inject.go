@@ -118,20 +118,22 @@ func (a *asm) chargeShare(p *plan, i uint32, shift int32) *asm {
 	return a.index(opGlobalSet, p.fuel).bytes(p.check)
 }
 
+// checkFuel asks for more when fuel is negative. Asking is a function of its
+// own, which keeps the check, of which there are thousands, short.
 func (p *plan) checkFuel() []byte {
+	ask := newAsm(0).index(opGlobalGet, p.fuel).index(opCall, p.refill).index(opGlobalSet, p.fuel).op(opEnd)
 	var a asm
 	a.index(opGlobalGet, p.fuel).i64(0).op(opI64LtS, opIf, emptyBlock)
-	a.index(opGlobalGet, p.fuel).index(opCall, p.refill).index(opGlobalSet, p.fuel)
-	return a.op(opEnd).code
+	return a.index(opCall, p.addFunc("refill", FuncType{}, ask.code)).op(opEnd).code
 }
 
-// checkDepth ends with unreachable: whatever the host answers, a guest does
-// not go on with a full stack.
+// checkDepth ends the run when depth is over the limit. Whatever the host
+// answers, a guest does not go on with a full stack.
 func (p *plan) checkDepth() []byte {
+	stop := newAsm(0).i64(math.MinInt64).index(opCall, p.refill).op(opDrop, opUnreachable, opEnd)
 	var a asm
 	a.index(opGlobalGet, p.depth).i32(int32(p.o.Stack)).op(opI32GtU, opIf, emptyBlock)
-	a.i64(math.MinInt64).index(opCall, p.refill)
-	return a.op(opDrop, opUnreachable, opEnd).code
+	return a.index(opCall, p.addFunc("overflow", FuncType{}, stop.code)).op(opEnd).code
 }
 
 // The share of n that bulk instructions cost: n/16 bytes, n/2 entries.

@@ -15,7 +15,7 @@ const (
 	frameBase    = 64
 	slotBytes    = 8
 	leafSkip     = 16 << 10 // frames below this are not counted in functions that call nothing
-	minAfterCall = 64
+	minAfterCall = 96
 )
 
 // meter decides where one body is charged, and how much. The body is cut into
@@ -66,7 +66,7 @@ func (m *meter) begin(mod *Module, pos, locals, frame int) {
 	m.regions = append(m.regions[:0], region{parent: -1})
 	m.region, m.since, m.live = 0, 0, true
 	m.slots, m.first = m.slots[:0], len(mod.charges)
-	m.afterCall = min(max(minAfterCall, frame/2), checkEvery)
+	m.afterCall = min(max(minAfterCall, frame), checkEvery)
 	m.slot(mod, pos)
 	if locals > freeLocals {
 		m.add((locals - freeLocals + 7) / 8)
