@@ -342,30 +342,35 @@ func (d *decodedWidget) rows(pointer string, value []byte) (short []byte, cutAny
 
 // firstOf keeps the first most members of an object or a list.
 func (d *decodedWidget) firstOf(pointer string, value []byte, most int) (short []byte, cutAny bool) {
-	var o object
-	list, n := bytes.NewBufferString("["), 0
-	for name, v := range strict.Fields(value) {
-		if n++; n > most {
-			break
-		}
-		o.raw(name, v)
+	n := 0
+	for range strict.Fields(value) {
+		n++
 	}
-	for i, v := range strict.Elements(value) {
-		if n++; n > most {
-			break
-		}
-		if i > 0 {
-			list.WriteByte(',')
-		}
-		list.Write(v)
+	for range strict.Elements(value) {
+		n++
 	}
 	if n <= most {
 		return value, false
 	}
 	d.issue("count_truncated", pointer, fmt.Sprintf("only the first %d are kept", most))
 	if strict.KindOf(value) == strict.Object {
-		short, _ = o.bytes() // raw values only: nothing that can fail
-		return short, true
+		fields := make([]Field, 0, most)
+		for name, v := range strict.Fields(value) {
+			if len(fields) < most {
+				fields = append(fields, Field{name, v})
+			}
+		}
+		return join(fields), true
+	}
+	list := bytes.NewBufferString("[")
+	for i, v := range strict.Elements(value) {
+		if i == most {
+			break
+		}
+		if i > 0 {
+			list.WriteByte(',')
+		}
+		list.Write(v)
 	}
 	list.WriteByte(']')
 	return list.Bytes(), true

@@ -6,7 +6,6 @@ import (
 	"errors"
 	"fmt"
 	"strings"
-	"unicode/utf8"
 
 	"github.com/sandcheck/sandcheck/internal/strict"
 )
@@ -92,9 +91,10 @@ func encode(v any) ([]byte, error) {
 	return bytes.TrimSuffix(b.Bytes(), []byte("\n")), nil
 }
 
-// isJSON reports whether raw can be written into a document as it is.
+// isJSON reports whether raw can be written into a document as it is. Repaired
+// text has grown, so the bound is above that of a document which is read.
 func isJSON(raw []byte) bool {
-	return utf8.Valid(raw) && strict.Check(raw, strict.Options{AnyRoot: true}) == nil
+	return strict.Check(raw, strict.Options{AnyRoot: true, Bytes: 8 << 20}) == nil
 }
 
 // foldsTo returns the known name from which name differs by case only.
