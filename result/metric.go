@@ -2,9 +2,9 @@ package result
 
 import (
 	"bytes"
-	"encoding/json"
 	"fmt"
 	"math"
+	"slices"
 	"strconv"
 
 	"github.com/sandcheck/sandcheck/internal/strict"
@@ -20,9 +20,10 @@ type Metric struct {
 	// Warn, Crit, Min and Max are nil where not given.
 	Warn, Crit, Min, Max *float64
 
-	// raw is the object that was parsed: its unknown fields and its digits
-	// beyond float64 are written back.
-	raw json.RawMessage
+	// raw is the object that was parsed, where the fields above do not say all
+	// of it: unknown fields and digits beyond float64 are written back. It is a
+	// string so that a Metric can be compared.
+	raw string
 }
 
 // Equal reports whether m and o say the same; bounds are compared by value.
@@ -39,9 +40,10 @@ func same(a, b *float64) bool {
 // the text of each number that was not changed since. A value that is not
 // finite is an error.
 func (m Metric) MarshalJSON() ([]byte, error) {
-	was := decodeMetric(m.raw).Metric
+	raw := []byte(m.raw)
+	was := decodeMetric(raw).Metric
 	o := object{}
-	for name, value := range strict.Fields(m.raw) {
+	for name, value := range strict.Fields(raw) {
 		switch {
 		case !isMetricField(name):
 			o.raw(name, value)
@@ -63,7 +65,7 @@ func (m *Metric) UnmarshalJSON(doc []byte) error {
 	if err := strict.Check(doc, strict.Options{}); err != nil {
 		return fmt.Errorf("result: metric: %w", err)
 	}
-	d := decodeMetric(bytes.Clone(doc))
+	d := decodeMetric(doc)
 	if d.dropped != nil {
 		return fmt.Errorf("result: metric: %w", d.dropped)
 	}
@@ -144,7 +146,7 @@ func (m *Metric) write(o *object, name string) {
 // point returns the metric as perfdata.
 func (m *Metric) point() Perfdata {
 	p := Perfdata{Label: m.Name, Unit: m.Unit, Value: m.Value, Warn: above(m.Warn), Crit: above(m.Crit), Min: m.Min, Max: m.Max}
-	for name, value := range strict.Fields(m.raw) {
+	for name, value := range strict.Fields([]byte(m.raw)) {
 		if was, ok := number(value); ok == isNumber && name == "value" && was == m.Value {
 			p.Text = string(value)
 		}
@@ -173,7 +175,7 @@ type decodedMetric struct {
 }
 
 func decodeMetric(raw []byte) *decodedMetric {
-	d := &decodedMetric{Metric: Metric{raw: raw}}
+	d := &decodedMetric{}
 	if strict.KindOf(raw) != strict.Object {
 		d.dropped = &Issue{Code: "metric_invalid", Message: "a metric must be an object"}
 		return d
@@ -200,8 +202,25 @@ func decodeMetric(raw []byte) *decodedMetric {
 		d.dropped = &Issue{Code: "metric_invalid", Message: "dropped: a metric needs a name of 1 to 255 bytes"}
 	case d.dropped == nil && !hasValue:
 		d.dropped = &Issue{Code: "metric_invalid", Message: "dropped: a metric needs a value that is a number"}
+	case d.dropped == nil && d.needsRaw(raw):
+		d.raw = string(raw)
 	}
 	return d
+}
+
+// needsRaw reports whether writing m from its fields would lose a part of raw.
+func (m *Metric) needsRaw(raw []byte) bool {
+	for name, value := range strict.Fields(raw) {
+		if !isMetricField(name) {
+			return true
+		}
+		var o object
+		m.write(&o, name)
+		if text, err := o.bytes(); err != nil || !bytes.Equal(text, slices.Concat([]byte(`{"`+name+`":`), value, []byte("}"))) {
+			return true
+		}
+	}
+	return false
 }
 
 func (d *decodedMetric) issue(code, name, message string) {

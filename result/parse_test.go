@@ -209,6 +209,24 @@ func TestCompatAliases(t *testing.T) {
 	}
 }
 
+func TestAPlainMetricIsPlainData(t *testing.T) {
+	t.Parallel()
+	r := mustParse(t, with(`"metrics":[{"value":1.5,"name":"a","unit":"ms"},{"name":"a","value":1.50}]`))
+	if want := (result.Metric{Name: "a", Value: 1.5, Unit: "ms"}); r.Metrics[0] != want {
+		t.Errorf("got %+v, want %+v", r.Metrics[0], want)
+	}
+	if r.Metrics[1].Equal(r.Metrics[0]) || !r.Metrics[1].Equal(result.Metric{Name: "a", Value: 1.5}) {
+		t.Error("Equal does not compare what metrics say")
+	}
+	var m result.Metric
+	if err := json.Unmarshal([]byte(`{"name":"a","value":"x"}`), &m); err == nil {
+		t.Error("a metric without a value was read")
+	}
+	if err := json.Unmarshal([]byte(`{"name":"a","value":2,"warn":1}`), &m); err != nil || !m.Equal(result.Metric{Name: "a", Value: 2, Warn: ptr(1)}) {
+		t.Errorf("json.Unmarshal: %+v, %v", m, err)
+	}
+}
+
 func TestStatus(t *testing.T) {
 	t.Parallel()
 	for i, want := range []struct {
