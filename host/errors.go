@@ -6,6 +6,7 @@ import (
 	"fmt"
 	"time"
 
+	"github.com/sandcheck/sandcheck/limits"
 	"github.com/sandcheck/sandcheck/result"
 )
 
@@ -75,6 +76,19 @@ func (e *timeoutError) Error() string { return fmt.Sprintf("timeout after %v", e
 func (e *timeoutError) Is(target error) bool {
 	return target == ErrTimeout || target == context.DeadlineExceeded
 }
+
+// cpuError is a run that used up its CPU time.
+type cpuError struct{ over *limits.ExceededError }
+
+func (e *cpuError) Error() string {
+	if e.over.Resource != "cpu" { // the deterministic backstop behind the clock
+		return fmt.Sprintf("%v: used more than %d units of fuel", ErrCPULimit, e.over.Limit)
+	}
+	return fmt.Sprintf("%v: used more than %v", ErrCPULimit, time.Duration(e.over.Limit))
+}
+
+func (e *cpuError) Is(target error) bool { return target == ErrCPULimit }
+func (e *cpuError) Unwrap() error        { return e.over }
 
 // cancelledError is a run whose caller lost interest. The cause may say more.
 type cancelledError struct{ cause error }

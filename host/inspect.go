@@ -70,6 +70,7 @@ var errNoPackage = errors.New("no package")
 // examination is what looking at a package under a grant brings to light.
 type examination struct {
 	in       *Inspection
+	module   *wasmbin.Module
 	info     *wasmbin.Info
 	bindings []abi.Binding
 	errs     []error
@@ -94,7 +95,7 @@ func (s *settings) examine(pkg *manifest.Package, g capability.Grant) *examinati
 		x.errs = append(x.errs, &moduleError{err})
 		return x
 	}
-	x.info = module.Info()
+	x.module, x.info = module, module.Info()
 	x.describe()
 	x.errs = append(x.errs, s.link(x, m, g)...)
 	x.errs = append(x.errs, x.entrypoint(m.Entrypoint)...)

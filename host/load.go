@@ -6,6 +6,7 @@ import (
 	"fmt"
 
 	"github.com/sandcheck/sandcheck/internal/engine"
+	"github.com/sandcheck/sandcheck/internal/wasmbin"
 	"github.com/sandcheck/sandcheck/manifest"
 	"github.com/sandcheck/sandcheck/netproxy"
 )
@@ -71,7 +72,11 @@ func (r *Runtime) prepare(ctx context.Context, pkg *manifest.Package, opts []Loa
 	if err := errors.Join(x.errs...); err != nil {
 		return nil, x.in, err
 	}
-	code, err := r.engine.Compile(ctx, pkg.Wasm, grant.Limits.Compile)
+	metered, meta, err := x.module.Instrument(wasmbin.InstrumentOptions{})
+	if err != nil {
+		return nil, x.in, &moduleError{err}
+	}
+	code, err := r.engine.Compile(ctx, metered, grant.Limits.Compile)
 	if err != nil {
 		return nil, x.in, &moduleError{err}
 	}
@@ -79,7 +84,7 @@ func (r *Runtime) prepare(ctx context.Context, pkg *manifest.Package, opts []Loa
 		Entrypoint:  pkg.Manifest.Entrypoint,
 		Initializer: x.in.Initializer,
 		Bindings:    x.bindings,
-		HasMemory:   x.info.HasMemory,
+		Meta:        meta,
 	})
 	if err != nil {
 		code.Release()

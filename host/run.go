@@ -10,6 +10,7 @@ import (
 	"github.com/sandcheck/sandcheck/capability"
 	"github.com/sandcheck/sandcheck/internal/abi"
 	"github.com/sandcheck/sandcheck/internal/engine"
+	"github.com/sandcheck/sandcheck/limits"
 	"github.com/sandcheck/sandcheck/netproxy"
 )
 
@@ -148,7 +149,7 @@ func (r *run) close(out engine.Outcome) {
 	r.guest.Counts(u)
 	u.Instantiate, u.PeakMemory = out.Instantiate, out.PeakMemory
 	u.RefusedGrows, u.FirstRefused = out.RefusedGrows, out.FirstRefused
-	u.CPU = max(0, out.Guest-u.HostWait)
+	u.CPU, u.Fuel, u.InitFuel = out.CPU, out.Fuel, out.InitFuel
 	r.mu.Lock()
 	r.over = true // what an audit still tells now is not of this report
 	r.mu.Unlock()
@@ -186,7 +187,11 @@ func (r *run) ended(ctx context.Context, err error) error {
 // stopped is a run that the host ended.
 func (r *run) stopped(ctx context.Context, cause error) error {
 	var wall *timeoutError
+	var over *limits.ExceededError
 	switch {
+	case errors.As(cause, &over):
+		r.report.Ended = Limited
+		return &cpuError{over}
 	case errors.As(cause, &wall):
 		r.report.Ended = TimedOut
 		return wall

@@ -2,7 +2,6 @@ package abi
 
 import (
 	"context"
-	"time"
 
 	"github.com/tetratelabs/wazero/api"
 
@@ -144,11 +143,9 @@ func (r *Run) handle(i int, b Binding, rec *Record) capability.Code {
 	}
 	r.inside.Store(&r.bindings[i].Name)
 	defer r.inside.Store(nil)
-	start := time.Now()
-	code := r.protect(r.named[i], b, rec)
-	rec.Took = time.Since(start)
-	r.wait += rec.Took
-	return code
+	done := r.Waiting()
+	defer func() { rec.Took = done() }() // also when the handler panics
+	return r.protect(r.named[i], b, rec)
 }
 
 // protect turns a panic of the handler into the end of the run.

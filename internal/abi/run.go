@@ -24,6 +24,8 @@ type Run struct {
 	Rand    io.Reader
 	Stdout  *Tail
 	Stderr  *Tail
+	// Meter, if set, is told when guest time stands still.
+	Meter Meter
 	// Called, if set, is told of every call of an env function.
 	Called func(ctx context.Context, c Record)
 
@@ -47,6 +49,13 @@ type Run struct {
 	wait     time.Duration
 	lastMono time.Duration
 	inside   atomic.Pointer[string] // the Func that the run is in, for those who wait for it
+}
+
+// Meter measures guest time. Pause is called before the guest waits for the
+// host, Resume when it goes on.
+type Meter interface {
+	Pause()
+	Resume()
 }
 
 // failure is one kind of failing call, for counting.
@@ -137,10 +146,21 @@ func (r *Run) StopIfOver() {
 	}
 }
 
-// Waiting brackets time in which the guest waits for the host.
-func (r *Run) Waiting() (done func()) {
+// Waiting brackets time in which the guest waits for the host. It is not charged
+// to the guest.
+func (r *Run) Waiting() (done func() time.Duration) {
+	if r.Meter != nil {
+		r.Meter.Pause()
+	}
 	start := time.Now()
-	return func() { r.wait += time.Since(start) }
+	return func() time.Duration {
+		took := time.Since(start)
+		r.wait += took
+		if r.Meter != nil {
+			r.Meter.Resume()
+		}
+		return took
+	}
 }
 
 // Counts adds what the run has counted so far to u.

@@ -15,13 +15,15 @@ import (
 
 	"github.com/sandcheck/sandcheck/internal/abi"
 	"github.com/sandcheck/sandcheck/internal/wasi"
+	"github.com/sandcheck/sandcheck/internal/wasmbin"
 )
 
 // An Engine holds one wazero runtime, the compiled code of all plugins and the
 // host modules that they link to. It is safe for concurrent use.
 type Engine struct {
-	rt   wazero.Runtime
-	wasi api.Module
+	rt    wazero.Runtime
+	wasi  api.Module
+	meter api.Module // of the import that metering adds
 
 	mu     sync.Mutex
 	codes  map[[sha256.Size]byte]*Code
@@ -49,7 +51,6 @@ func New(o Options) (*Engine, error) {
 	}
 	cfg = cfg.
 		WithCoreFeatures(api.CoreFeaturesV2).
-		WithCloseOnContextDone(true).
 		WithDebugInfoEnabled(false) // line tables cost half a second per trap and tell host paths
 	ctx := context.Background()
 	e := &Engine{
@@ -57,8 +58,13 @@ func New(o Options) (*Engine, error) {
 		codes: map[[sha256.Size]byte]*Code{},
 		envs:  map[string]*env{},
 	}
-	var err error
-	if e.wasi, err = e.wasiModule(ctx); err != nil {
+	var errs [2]error
+	e.wasi, errs[0] = e.wasiModule(ctx)
+	b := e.rt.NewHostModuleBuilder(wasmbin.ImportModule)
+	i64 := []api.ValueType{api.ValueTypeI64}
+	b.NewFunctionBuilder().WithGoModuleFunction(refill, i64, i64).Export(wasmbin.ImportRefill)
+	e.meter, errs[1] = e.anonymous(ctx, b)
+	if err := errors.Join(errs[:]...); err != nil {
 		return nil, errors.Join(err, e.rt.Close(ctx))
 	}
 	return e, nil

@@ -10,6 +10,7 @@ import (
 	"github.com/tetratelabs/wazero/experimental"
 
 	"github.com/sandcheck/sandcheck/internal/abi"
+	"github.com/sandcheck/sandcheck/internal/wasmbin"
 	"github.com/sandcheck/sandcheck/limits"
 )
 
@@ -29,7 +30,7 @@ type ProgramOptions struct {
 	Entrypoint  string
 	Initializer string // "_initialize", "_start" or ""
 	Bindings    []abi.Binding
-	HasMemory   bool
+	Meta        *wasmbin.Meta // of the metered module that the code is of
 }
 
 // NewProgram links code, which it takes over: Close releases it.
@@ -54,37 +55,50 @@ type Outcome struct {
 	Err error
 	// StartDropped says why _start was discarded, in the run that did.
 	StartDropped error
-	// Instantiate is the time until the entrypoint was called, Guest the whole
-	// time from the first instruction to the last, waits included.
-	Instantiate, Guest time.Duration
-	PeakMemory         limits.Bytes
-	RefusedGrows       int
-	FirstRefused       limits.Bytes
+	// Instantiate is the time until the entrypoint was called, CPU what was
+	// spent in guest code.
+	Instantiate, CPU time.Duration
+	// Fuel are the units of the entrypoint, InitFuel those of all before it.
+	Fuel, InitFuel uint64
+	PeakMemory     limits.Bytes
+	RefusedGrows   int
+	FirstRefused   limits.Bytes
 }
 
 // Run makes a fresh instance, initialises it, calls the entrypoint and frees
 // everything, all under ctx.
 func (p *Program) Run(ctx context.Context, r *abi.Run) (out Outcome) {
-	ctx = r.Begin(ctx, p.o.Bindings, p.o.HasMemory)
+	m := newMeter(ctx, r)
+	r.Meter = m
+	ctx = context.WithValue(r.Begin(ctx, p.o.Bindings, p.o.Meta.Memory), meterKey{}, m)
 	started := time.Now()
-	inst, err := p.boot(ctx, r, &out)
+	m.Resume()
+	inst, err := p.boot(ctx, r, m, &out)
 	out.Instantiate = time.Since(started)
 	if err == nil {
+		out.InitFuel = inst.fuel(m)
 		err = inst.call(ctx, p.o.Entrypoint)
 	}
-	out.Guest = time.Since(started)
+	m.Pause()
 	if inst != nil {
+		if inst.m != nil {
+			out.Fuel = inst.fuel(m) - out.InitFuel
+		}
 		inst.close(&out)
 	}
+	out.CPU = m.cpu
 	out.Err = ending(ctx, err)
+	if limit := r.Limits.CPU; out.Err == nil && m.cpu > limit { // found too late for a refill
+		out.Err = &abi.Stop{Cause: &limits.ExceededError{Resource: "cpu", Limit: int64(limit), Used: int64(m.cpu)}}
+	}
 	return out
 }
 
 // boot returns an instance that is ready for its entrypoint. The instance is
 // the caller's to close, also beside an error.
-func (p *Program) boot(ctx context.Context, r *abi.Run, out *Outcome) (*instance, error) {
+func (p *Program) boot(ctx context.Context, r *abi.Run, m *meter, out *Outcome) (*instance, error) {
 	if p.o.Initializer == "_start" && !p.noStart.Load() {
-		inst, dropped := p.tryStart(ctx, r, out)
+		inst, dropped := p.tryStart(ctx, r, m, out)
 		if dropped == nil {
 			return inst, nil
 		}
@@ -116,6 +130,8 @@ func (p *Program) instantiate(ctx context.Context, r *abi.Run) (*instance, error
 			return p.env.module
 		case abi.ModuleWASI:
 			return p.engine.wasi
+		case wasmbin.ImportModule:
+			return p.engine.meter
 		default:
 			return nil
 		}
@@ -125,7 +141,11 @@ func (p *Program) instantiate(ctx context.Context, r *abi.Run) (*instance, error
 		return inst, err
 	}
 	inst.m = m
-	return inst, nil
+	p.o.Meta.CopyData(inst.mem.buf)
+	if p.o.Meta.Start {
+		err = inst.call(ctx, wasmbin.ExportStart)
+	}
+	return inst, err
 }
 
 // call runs an exported function without parameters. A panic that gets here is
@@ -140,8 +160,17 @@ func (i *instance) call(ctx context.Context, name string) (err error) {
 	if f == nil {
 		return fmt.Errorf("engine: no export %q", name)
 	}
+	// A call that was unwound before has not given its frames back.
+	if depth, ok := i.m.ExportedGlobal(wasmbin.ExportDepth).(api.MutableGlobal); ok {
+		depth.Set(0)
+	}
 	_, err = f.Call(ctx)
 	return err
+}
+
+// fuel is what the run has used so far.
+func (i *instance) fuel(m *meter) uint64 {
+	return m.used(int64(i.m.ExportedGlobal(wasmbin.ExportFuel).Get()))
 }
 
 // close frees the instance, on the goroutine that ran it: freeing memory under

@@ -21,26 +21,30 @@ const mostStackLost = 4 << 10
 // package-level initialisers run, and its proc_exit(0) only unwinds. If that
 // fails in any way the instance is discarded and the reason returned: nothing of
 // the attempt remains, and it had only half of the run's time.
-func (p *Program) tryStart(ctx context.Context, r *abi.Run, out *Outcome) (inst *instance, dropped error) {
+func (p *Program) tryStart(ctx context.Context, r *abi.Run, m *meter, out *Outcome) (inst *instance, dropped error) {
 	inst, err := p.instantiate(ctx, r)
 	if err == nil {
-		err = p.start(ctx, r, inst)
+		err = p.start(ctx, r, m, inst)
 	}
 	if err == nil {
 		return inst, nil
+	}
+	if inst.m != nil {
+		m.lost(inst)
 	}
 	inst.close(out)
 	r.Stdout, r.Stderr = abi.NewTail(r.Stdout.Most()), abi.NewTail(r.Stderr.Most())
 	return nil, err
 }
 
-func (p *Program) start(ctx context.Context, r *abi.Run, inst *instance) error {
+func (p *Program) start(ctx context.Context, r *abi.Run, m *meter, inst *instance) error {
 	if deadline, ok := ctx.Deadline(); ok {
 		half := time.Until(deadline) / 2
 		var cancel context.CancelFunc
 		ctx, cancel = context.WithTimeoutCause(ctx, half, fmt.Errorf("it took more than %v, half of the run's time", half.Round(time.Millisecond)))
 		defer cancel()
 	}
+	defer m.half(ctx)()
 	defer r.Try(ctx)()
 	before, has := stackPointer(inst.m)
 	err := ending(ctx, inst.call(ctx, "_start"))
@@ -56,6 +60,19 @@ func (p *Program) start(ctx context.Context, r *abi.Run, inst *instance) error {
 	}
 	return nil
 }
+
+// half leaves the run only half of its CPU budget and the deadline of ctx, until
+// the function it returns is called.
+func (m *meter) half(ctx context.Context) (whole func()) {
+	deadline, cpu := m.deadline, m.cpuMost
+	m.deadline, _ = ctx.Deadline()
+	m.cpuMost = cpu / 2
+	return func() { m.deadline, m.cpuMost = deadline, cpu }
+}
+
+// lost settles the fuel of an instance that is discarded: what it was granted
+// and did not use goes back.
+func (m *meter) lost(i *instance) { m.granted = i.fuel(m) }
 
 // stackPointer reads global 0, which is the stack pointer in modules that
 // wasm-ld linked. In others it means something else; there it starts at zero or

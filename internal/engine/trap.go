@@ -5,8 +5,6 @@ import (
 	"errors"
 	"strings"
 
-	"github.com/tetratelabs/wazero/sys"
-
 	"github.com/sandcheck/sandcheck/internal/abi"
 	"github.com/sandcheck/sandcheck/internal/plain"
 )
@@ -45,7 +43,7 @@ func ending(ctx context.Context, err error) error {
 		stop    *abi.Stop
 		started *abi.StartCalled
 		crashed *abi.HostPanic
-		closed  *sys.ExitError
+		deep    stackOverflow
 	)
 	switch {
 	case err == nil && ctx.Err() != nil:
@@ -60,8 +58,8 @@ func ending(ctx context.Context, err error) error {
 		return started
 	case errors.As(err, &crashed):
 		return &Trap{Kind: "host_panic", Frames: frames(err), Cause: crashed}
-	case errors.As(err, &closed) && ctx.Err() != nil:
-		return &abi.Stop{Cause: context.Cause(ctx)}
+	case errors.As(err, &deep):
+		return &Trap{Kind: "stack_overflow", Frames: frames(err)}
 	}
 	if kind, ok := trapKind(err); ok {
 		return &Trap{Kind: kind, Frames: frames(err)}

@@ -108,7 +108,8 @@ func (c *call) sleep(d time.Duration) {
 	if d <= 0 {
 		return
 	}
-	defer c.run.Waiting()()
+	done := c.run.Waiting()
+	defer func() { done() }()
 	timer := time.NewTimer(d)
 	defer timer.Stop()
 	select {

@@ -1,0 +1,159 @@
+package engine
+
+import (
+	"context"
+	"math"
+	"runtime"
+	"time"
+
+	"github.com/tetratelabs/wazero/api"
+
+	"github.com/sandcheck/sandcheck/internal/abi"
+	"github.com/sandcheck/sandcheck/internal/wasmbin"
+	"github.com/sandcheck/sandcheck/limits"
+)
+
+// Slices of fuel: what one refill grants. A slice is bounded in time, not in
+// units, because the same units take a hundred times longer where every load
+// misses the caches.
+const (
+	firstSlice = 50_000
+	leastSlice = 5_000
+	mostSlice  = 1_000_000
+
+	slowSlice = 400 * time.Microsecond // longer than this is cut down
+	goalSlice = 200 * time.Microsecond
+	fastSlice = 150 * time.Microsecond // shorter than this is doubled
+)
+
+// readEvery is the least time between two readings of the thread's CPU clock,
+// which costs a system call.
+const readEvery = time.Millisecond
+
+// unitsPerMillisecond bounds fuel by the CPU budget, for clocks that do not
+// work. It is far above what any guest reached.
+const unitsPerMillisecond = 100_000_000
+
+// meter pays for one run: it grants fuel, and between two grants looks at the
+// clock, the CPU budget and whether anybody still wants the run.
+//
+// The guest cannot run long between two refills, so these are also the points
+// where Go's scheduler and collector get in.
+type meter struct {
+	run      *abi.Run
+	deadline time.Time // zero where there is none
+	cpuMost  time.Duration
+	budget   uint64 // of units
+	granted  uint64
+	slice    uint64
+
+	last      time.Time     // when the guest last got to run
+	cpu       time.Duration // of finished segments
+	clock     cpuClock
+	segment   time.Duration // clock reading where the segment began
+	began     time.Time     // the same on the wall clock
+	read      time.Time     // when the CPU clock was last read
+	inSegment bool
+}
+
+type meterKey struct{}
+
+func newMeter(ctx context.Context, r *abi.Run) *meter {
+	m := &meter{run: r, cpuMost: r.Limits.CPU, slice: firstSlice, clock: newCPUClock()}
+	m.deadline, _ = ctx.Deadline()
+	m.budget = math.MaxInt64
+	if ms := uint64(m.cpuMost.Milliseconds()) + 1; ms < m.budget/unitsPerMillisecond {
+		m.budget = ms * unitsPerMillisecond
+	}
+	return m
+}
+
+// stackOverflow unwinds a guest whose stack is used up.
+type stackOverflow struct{}
+
+func (stackOverflow) Error() string { return "guest stack overflow" }
+
+// refill is the import that metering adds to every module.
+var refill = api.GoModuleFunc(func(ctx context.Context, _ api.Module, stack []uint64) {
+	stack[0] = uint64(ctx.Value(meterKey{}).(*meter).refill(int64(stack[0])))
+})
+
+// refill takes the negative rest of the guest's fuel and returns its next grant,
+// or ends the run. Exactly what the guest used is charged, so that the point
+// where a budget ends does not depend on the slices.
+func (m *meter) refill(left int64) int64 {
+	if left == wasmbin.RefillOverflow {
+		panic(stackOverflow{})
+	}
+	now := time.Now()
+	if !m.deadline.IsZero() && now.After(m.deadline) {
+		<-m.run.Context().Done() // its timer is due; it tells the cause
+	}
+	m.run.StopIfOver()
+	if m.inSegment && now.Sub(m.read) >= readEvery {
+		m.read = now
+		m.checkCPU(now)
+	}
+	used := m.granted + uint64(-left)
+	if used > m.budget {
+		m.exceed("fuel", int64(m.budget), int64(used))
+	}
+	m.adapt(now.Sub(m.last))
+	m.last = now
+	grant := min(m.slice, m.budget-used)
+	m.granted = used + grant
+	return int64(grant)
+}
+
+// adapt aims at slices of goalSlice.
+func (m *meter) adapt(took time.Duration) {
+	switch {
+	case took > slowSlice:
+		m.slice = max(leastSlice, uint64(float64(m.slice)*float64(goalSlice)/float64(took)))
+	case took < fastSlice:
+		m.slice = min(mostSlice, 2*m.slice)
+	}
+}
+
+// used is what the run has paid for so far, given what is left of its grant.
+func (m *meter) used(left int64) uint64 { return m.granted - uint64(left) }
+
+func (m *meter) checkCPU(now time.Time) {
+	if used := m.cpu + m.running(now); used > m.cpuMost {
+		m.exceed("cpu", int64(m.cpuMost), int64(used))
+	}
+}
+
+// exceed ends the run at a limit.
+func (m *meter) exceed(resource string, limit, used int64) {
+	panic(&abi.Stop{Cause: &limits.ExceededError{Resource: resource, Limit: limit, Used: used}})
+}
+
+// Resume begins a segment of guest time, on a thread that is the guest's own
+// until Pause: the CPU clock is that of the thread.
+func (m *meter) Resume() {
+	runtime.LockOSThread()
+	now := time.Now()
+	m.last, m.began, m.read = now, now, now
+	m.segment = m.clock.now()
+	m.inSegment = true
+}
+
+// Pause ends a segment: the guest is done, or waits for the host. A budget that
+// ran out meanwhile is found at the next refill or Pause.
+func (m *meter) Pause() {
+	if !m.inSegment {
+		return
+	}
+	m.cpu += m.running(time.Now())
+	m.inSegment = false
+	runtime.UnlockOSThread()
+}
+
+// running is the CPU time of the segment so far.
+func (m *meter) running(now time.Time) time.Duration {
+	if !m.clock.works() {
+		return now.Sub(m.began)
+	}
+	return m.clock.now() - m.segment
+}
