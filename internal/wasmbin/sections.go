@@ -39,7 +39,7 @@ func otherHeapType(t ValType) refused {
 
 func (d *decoder) typeSection() {
 	at := d.pos
-	n := d.count("type section", 3)
+	n := d.count("type section", 2)
 	d.bound(at, "types", n, maxTypes)
 	for i := 0; i < n && d.err == nil; i++ {
 		at := d.pos

@@ -55,6 +55,10 @@ func newWorld(t testing.TB, cfg wazero.RuntimeConfig) *world {
 	return w
 }
 
+func moduleConfig() wazero.ModuleConfig {
+	return wazero.NewModuleConfig().WithName("").WithStartFunctions()
+}
+
 func (w *world) refill(_ context.Context, stack []uint64) {
 	w.calls++
 	r := int64(stack[0])
@@ -79,7 +83,7 @@ func (w *world) start(wasm []byte, meta *wasmbin.Meta) (api.Module, error) {
 	if err != nil {
 		return nil, fmt.Errorf("wazero refuses the metered module: %w", err)
 	}
-	m, err := w.r.InstantiateModule(w.ctx, c, wazero.NewModuleConfig().WithName("").WithStartFunctions())
+	m, err := w.r.InstantiateModule(w.ctx, c, moduleConfig())
 	if err != nil {
 		return nil, err
 	}
@@ -107,4 +111,23 @@ func metered(wasm []byte, l wasmbin.Limits, o wasmbin.InstrumentOptions) ([]byte
 // used answers all units that were charged so far.
 func (w *world) used(m api.Module) int64 {
 	return w.granted - int64(m.ExportedGlobal(wasmbin.ExportFuel).Get())
+}
+
+// runIgnoringOverflow runs "f" with a refill that never stops.
+func runIgnoringOverflow(t *testing.T, wasm []byte) error {
+	t.Helper()
+	ctx := context.Background()
+	r := wazero.NewRuntime(ctx)
+	defer r.Close(ctx)
+	_, err := r.NewHostModuleBuilder(wasmbin.ImportModule).NewFunctionBuilder().
+		WithFunc(func(int64) int64 { return 1_000 }).Export(wasmbin.ImportRefill).Instantiate(ctx)
+	if err != nil {
+		t.Fatal(err)
+	}
+	m, err := r.InstantiateWithConfig(ctx, wasm, moduleConfig())
+	if err != nil {
+		t.Fatal(err)
+	}
+	_, err = m.ExportedFunction("f").Call(ctx)
+	return err
 }
