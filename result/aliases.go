@@ -52,7 +52,6 @@ func (p *parser) fields(doc []byte, pointer string, aliases []alias) []Field {
 		p.issue("alias_used", strict.Join(pointer, a.from), fmt.Sprintf("read as %q", a.name))
 		fields[i].Name = a.name
 		at[a.name] = i
-		delete(at, a.from)
 	}
 	return fields
 }

@@ -114,7 +114,7 @@ func TestWriteOpenMetrics(t *testing.T) {
 	second := &result.Result{
 		Status: result.Critical, Summary: "x", Labels: map[string]string{"plugin_id": "other"},
 		Perfdata: "/=50% 'free-space'=1B rtt=3ms latency_seconds=5s hits_total=3c status=1 back=-4c back=5c loss=U big=1e300GB q=5foo",
-		Metrics:  []result.Metric{{Name: "nan", Value: math.NaN()}, {Name: "dBm level", Value: 2, Unit: "dBm"}},
+		Metrics:  []result.Metric{{Name: "nan", Value: math.NaN()}, {Value: 77}, {Value: 78, Unit: "s"}, {Name: "dBm level", Value: 2, Unit: "dBm"}},
 	}
 	var b strings.Builder
 	if err := result.WriteOpenMetrics(&b, disk(), nil, second, &result.Result{Status: result.OK, Labels: second.Labels}); err != nil {

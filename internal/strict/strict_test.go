@@ -129,6 +129,27 @@ func TestBounds(t *testing.T) {
 	}
 }
 
+// TestDuplicateAnywhere puts the second of two equal keys behind objects small
+// and large, written alike or by an escape.
+func TestDuplicateAnywhere(t *testing.T) {
+	t.Parallel()
+	for _, size := range []int{1, 2, 15, 16, 17, 18, 40, 1000} {
+		for _, first := range []int{0, size / 2, size - 1} {
+			for _, again := range []string{fmt.Sprintf("k%d", first), fmt.Sprintf(`\u006b%d`, first)} {
+				var b strings.Builder
+				for i := range size {
+					fmt.Fprintf(&b, `"k%d":0,`, i)
+				}
+				doc := fmt.Sprintf(`{"o":{%s"%s":1}}`, b.String(), again)
+				want := []string{fmt.Sprintf("duplicate_key /o/k%d", first)}
+				if diff := cmp.Diff(want, problems(strict.Check([]byte(doc), strict.Options{}))); diff != "" {
+					t.Errorf("%d keys, key %d twice as %q (-want +got):\n%s", size, first, again, diff)
+				}
+			}
+		}
+	}
+}
+
 func TestManyProblemsAreBounded(t *testing.T) {
 	t.Parallel()
 	long := strings.Repeat("é", 10_000)
