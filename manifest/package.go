@@ -84,8 +84,10 @@ func ReadPackage(fsys fs.FS) (*Package, error) {
 	if err != nil {
 		return nil, err
 	}
-	p.Signatures, err = readSignatures(fsys)
-	return p, err
+	if p.Signatures, err = readSignatures(fsys); err != nil {
+		return nil, err
+	}
+	return p, nil
 }
 
 func missing(name string) *Error {

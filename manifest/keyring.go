@@ -1,0 +1,337 @@
+package manifest
+
+import (
+	"context"
+	"crypto/ed25519"
+	"errors"
+	"fmt"
+	"path"
+	"slices"
+	"strings"
+	"sync/atomic"
+	"time"
+)
+
+// A Verifier says whether a package is genuine. Implementations keep these
+// rules, which manifesttest.TestVerifier checks by number:
+//
+//  1. A package without a signature that the Verifier can judge fails, with an
+//     *Error of rule signature_missing where there is none at all.
+//  2. A Verdict is returned only for what was proven; it is nil with an error.
+//  3. Covered lists, sorted, the names of exactly those Files that the
+//     signature vouches for. Files that are not listed prove nothing.
+//  4. The package is not changed.
+//  5. Verify may be called from many goroutines and ends when ctx does.
+type Verifier interface {
+	Verify(ctx context.Context, p *Package) (*Verdict, error)
+}
+
+// A Verdict is what a Verifier has proven.
+type Verdict struct {
+	// KeyID names the key that vouches, Signer who used it. Signer is what the
+	// signature document says and is not proven itself.
+	KeyID, Signer string
+	Profile       Profile
+	// Covered are the files that are vouched for, by name, sorted.
+	Covered []string
+	// At is when the package was verified.
+	At time.Time
+}
+
+// Trust says which keys vouch for which plugins.
+type Trust struct {
+	Keys []Key
+	// Profiles are the kinds of signature that count, tried in order. None
+	// means ToolV1 and BundleV2.
+	Profiles []Profile
+}
+
+// A Key is one trusted public key.
+type Key struct {
+	// ID is the name under which signatures refer to the key.
+	ID     string
+	Public ed25519.PublicKey
+	// NotBefore and NotAfter bound, both included, the time in which the key
+	// counts. Zero is no bound.
+	NotBefore, NotAfter time.Time
+	// Revoked keys never count, whatever the time.
+	Revoked bool
+	// Plugins are patterns of plugin ids, as of path.Match, that the key may
+	// vouch for. None means every plugin.
+	Plugins []string
+}
+
+// A Keyring is a Verifier of Ed25519 signatures by the keys of a Trust. It is
+// safe for concurrent use.
+//
+// Errors are *Error with rule signature_missing, signature_syntax,
+// signature_algorithm, key_untrusted, key_revoked, key_out_of_window,
+// digest_syntax, digest_mismatch, signature_encoding, signature_length or
+// signature_invalid.
+type Keyring struct {
+	trust atomic.Pointer[trusted]
+}
+
+type trusted struct {
+	keys     map[string]Key
+	profiles []Profile
+}
+
+// NewKeyring returns a Keyring of t. It reports every key that cannot be used,
+// as an *Error with rule key_invalid. Without any key nothing verifies.
+func NewKeyring(t Trust) (*Keyring, error) {
+	k := &Keyring{}
+	if err := k.Replace(t); err != nil {
+		return nil, err
+	}
+	return k, nil
+}
+
+// Replace puts other keys in force: every Verify that begins later uses them.
+// On error the old ones stay.
+func (k *Keyring) Replace(t Trust) error {
+	in := &trusted{keys: make(map[string]Key, len(t.Keys)), profiles: slices.Clone(t.Profiles)}
+	if len(in.profiles) == 0 {
+		in.profiles = []Profile{ToolV1, BundleV2}
+	}
+	var errs []error
+	for _, f := range in.profiles {
+		if f < ToolV1 || f > BundleV2 {
+			errs = append(errs, fmt.Errorf("manifest: %v", f))
+		}
+	}
+	for _, key := range t.Keys {
+		key.ID = strings.TrimSpace(key.ID)
+		if err := key.check(); err != nil {
+			errs = append(errs, err)
+		}
+		if _, twice := in.keys[key.ID]; twice {
+			errs = append(errs, keyInvalid("key %s is listed twice", clip(key.ID)))
+		}
+		key.Public, key.Plugins = slices.Clone(key.Public), slices.Clone(key.Plugins)
+		in.keys[key.ID] = key
+	}
+	if len(errs) > 0 {
+		return errors.Join(errs...)
+	}
+	k.trust.Store(in)
+	return nil
+}
+
+func keyInvalid(format string, args ...any) error {
+	return &Error{Rule: "key_invalid", Message: fmt.Sprintf(format, args...)}
+}
+
+func (k *Key) check() error {
+	if k.ID == "" {
+		return keyInvalid("a key has no id")
+	}
+	if err := checkPublicKey(k.Public); err != nil {
+		return keyInvalid("key %s: %s", clip(k.ID), err.(*Error).Message) //nolint:errorlint // made in this package
+	}
+	if !k.NotAfter.IsZero() && k.NotAfter.Before(k.NotBefore) {
+		return keyInvalid("key %s: its time ends before it begins", clip(k.ID))
+	}
+	for _, glob := range k.Plugins {
+		if _, err := path.Match(glob, ""); err != nil {
+			return keyInvalid("key %s: %s is not a pattern: %v", clip(k.ID), clip(glob), err)
+		}
+	}
+	return nil
+}
+
+// Verify finds a signature of p that a trusted key made. One is enough; where
+// none is, the error is that of the first.
+func (k *Keyring) Verify(ctx context.Context, p *Package) (*Verdict, error) {
+	in := k.trust.Load()
+	if p == nil || len(p.Signatures) == 0 {
+		return nil, &Error{Rule: "signature_missing", Message: "the package brings no signature"}
+	}
+	if len(p.Signatures) > maxSignatures {
+		return nil, syntaxError("%d signature documents: at most %d are allowed", len(p.Signatures), maxSignatures)
+	}
+	if err := p.unchanged(); err != nil {
+		return nil, err
+	}
+	check := verification{trusted: in, p: p, digest: p.Digest(), now: time.Now(), payloads: map[Profile][]byte{}}
+	var first error
+	for _, doc := range p.Signatures {
+		docs, errs := readSigned(doc)
+		for i, s := range docs {
+			if err := ctx.Err(); err != nil {
+				return nil, err
+			}
+			err := errs[i]
+			if err == nil {
+				var v *Verdict
+				if v, err = check.signature(s); err == nil {
+					return v, nil
+				}
+			}
+			if first == nil {
+				first = err
+			}
+		}
+	}
+	return nil, first
+}
+
+// A verification judges the signatures of one package.
+type verification struct {
+	*trusted
+	p        *Package
+	digest   Digest
+	now      time.Time
+	payloads map[Profile][]byte
+}
+
+func (c *verification) signature(s signed) (*Verdict, error) {
+	key, err := c.key(s.keyID)
+	if err != nil {
+		return nil, err
+	}
+	if s.contentHash != nil {
+		switch d, err := ParseDigest(*s.contentHash); {
+		case err != nil:
+			return nil, err
+		case d != c.digest:
+			return nil, &Error{File: wasmFile, Rule: "digest_mismatch", Message: fmt.Sprintf("has the digest %s, the signature was made for %s", c.digest, d)}
+		}
+	}
+	signature, ok := decodeText(s.signature, ed25519.SignatureSize)
+	if !ok {
+		return nil, &Error{Rule: "signature_encoding", Message: "the signature is neither hex nor base64"}
+	}
+	if len(signature) != ed25519.SignatureSize {
+		return nil, &Error{Rule: "signature_length", Message: fmt.Sprintf("the signature has %d bytes, not %d", len(signature), ed25519.SignatureSize)}
+	}
+	var unsignable error
+	for _, f := range c.profiles {
+		payload, err := c.payload(f)
+		if err != nil { // not every manifest has a form in every profile
+			unsignable = err
+			continue
+		}
+		if ed25519.Verify(key.Public, payload, signature) {
+			return &Verdict{KeyID: key.ID, Signer: s.signer, Profile: f, Covered: f.covered(c.p), At: c.now}, nil
+		}
+	}
+	if unsignable != nil {
+		return nil, unsignable
+	}
+	return nil, &Error{Rule: "signature_invalid", Message: fmt.Sprintf("the signature by key %s was not made over this package (tried %s)", clip(key.ID), c.tried())}
+}
+
+// key finds the named key. Other keys are never tried: a signature under a
+// name speaks for that name alone.
+func (c *verification) key(id string) (Key, error) {
+	key, ok := c.keys[id]
+	bad := func(rule, why string) (Key, error) {
+		return Key{}, &Error{Rule: rule, Message: fmt.Sprintf("key %s %s", clip(id), why)}
+	}
+	switch {
+	case !ok:
+		return bad("key_untrusted", "is not trusted")
+	case key.Revoked:
+		return bad("key_revoked", "is revoked")
+	case c.now.Before(key.NotBefore):
+		return bad("key_out_of_window", "does not count before "+key.NotBefore.UTC().Format(time.RFC3339))
+	case !key.NotAfter.IsZero() && c.now.After(key.NotAfter):
+		return bad("key_out_of_window", "does not count after "+key.NotAfter.UTC().Format(time.RFC3339))
+	case len(key.Plugins) > 0 && !slices.ContainsFunc(key.Plugins, func(glob string) bool {
+		ok, _ := path.Match(glob, c.p.Manifest.ID) // the patterns were checked in Replace
+		return ok
+	}):
+		return bad("key_untrusted", fmt.Sprintf("may not vouch for plugin %s", clip(c.p.Manifest.ID)))
+	default:
+		return key, nil
+	}
+}
+
+func (c *verification) payload(f Profile) ([]byte, error) {
+	if b, ok := c.payloads[f]; ok {
+		return b, nil
+	}
+	b, err := signingPayload(c.p, f)
+	if err == nil {
+		c.payloads[f] = b
+	}
+	return b, err
+}
+
+func (c *verification) tried() string {
+	var names []string
+	for _, f := range c.profiles {
+		names = append(names, f.String())
+	}
+	return strings.Join(names, ", ")
+}
+
+// AllOf returns a Verifier that every one of vs must satisfy. Its Verdict is
+// that of the first, with the files that any of them covers. Without any
+// Verifier nothing verifies.
+func AllOf(vs ...Verifier) Verifier { return allOf(slices.Clone(vs)) }
+
+type allOf []Verifier
+
+func (vs allOf) Verify(ctx context.Context, p *Package) (*Verdict, error) {
+	var all *Verdict
+	for _, v := range vs {
+		one, err := verifyWith(ctx, v, p)
+		if err != nil {
+			return nil, err
+		}
+		if all == nil {
+			first := *one
+			all = &first
+		}
+		all.Covered = slices.Concat(all.Covered, one.Covered)
+	}
+	if all == nil {
+		return nil, nobody()
+	}
+	slices.Sort(all.Covered)
+	all.Covered = slices.Compact(all.Covered)
+	return all, nil
+}
+
+// AnyOf returns a Verifier that one of vs must satisfy. They are asked in
+// order and the first Verdict counts; where there is none, the errors are
+// joined. Without any Verifier nothing verifies.
+func AnyOf(vs ...Verifier) Verifier { return anyOf(slices.Clone(vs)) }
+
+type anyOf []Verifier
+
+func (vs anyOf) Verify(ctx context.Context, p *Package) (*Verdict, error) {
+	errs := []error{}
+	for _, v := range vs {
+		one, err := verifyWith(ctx, v, p)
+		if err == nil {
+			return one, nil
+		}
+		if ctx.Err() != nil {
+			return nil, ctx.Err()
+		}
+		errs = append(errs, err)
+	}
+	if len(errs) == 0 {
+		return nil, nobody()
+	}
+	return nil, errors.Join(errs...)
+}
+
+// verifyWith does not trust a Verifier that answers nothing at all.
+func verifyWith(ctx context.Context, v Verifier, p *Package) (*Verdict, error) {
+	if v == nil {
+		return nil, nobody()
+	}
+	verdict, err := v.Verify(ctx, p)
+	if err == nil && verdict == nil {
+		return nil, nobody()
+	}
+	return verdict, err
+}
+
+func nobody() error {
+	return &Error{Rule: "signature_missing", Message: "nobody vouches for the package: there is no verifier"}
+}
