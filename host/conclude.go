@@ -2,6 +2,7 @@ package host
 
 import (
 	"errors"
+	"fmt"
 	"maps"
 	"slices"
 	"strings"
@@ -110,9 +111,27 @@ func (r *run) finish(res *result.Result) {
 	if res.ObservedAt.IsZero() {
 		res.ObservedAt = now
 	}
+	r.undeclaredWidgets(res)
 	res.Summary = r.p.rt.redact(res.Summary)
 	res.Details = r.p.rt.redact(res.Details)
 	r.label(res)
+}
+
+// undeclaredWidgets notes widgets that the display contract does not list. They
+// are kept: the contract serves screens that prepare themselves.
+func (r *run) undeclaredWidgets(res *result.Result) {
+	contract := r.p.Manifest().Display
+	if contract == nil {
+		return
+	}
+	for i, w := range res.Display {
+		if !slices.Contains(contract.Widgets, w.Kind) {
+			res.Issues = append(res.Issues, result.Issue{
+				Code: "widget_not_declared", Pointer: fmt.Sprintf("/display/%d", i),
+				Message: fmt.Sprintf("the display contract does not list %q", w.Kind),
+			})
+		}
+	}
 }
 
 // label adds the host's labels, which win.

@@ -48,6 +48,7 @@ type Run struct {
 	window   rate
 	wait     time.Duration
 	lastMono time.Duration
+	skipped  time.Duration // see Slept
 	inside   atomic.Pointer[string] // the Func that the run is in, for those who wait for it
 }
 
@@ -132,11 +133,23 @@ func (r *Run) MemoryOf(m api.Module) Memory {
 	return Memory{m.Memory()}
 }
 
+// Time is the guest's wall clock.
+func (r *Run) Time() time.Time { return r.Now().Add(r.skipped) }
+
 // Monotonic is the guest's monotonic clock: the time since Epoch on the guest's
 // clock. It never runs backwards within a run, even if that clock is set back.
 func (r *Run) Monotonic() time.Duration {
-	r.lastMono = max(r.lastMono, r.Now().Sub(r.Epoch))
+	r.lastMono = max(r.lastMono, r.Time().Sub(r.Epoch))
 	return r.lastMono
+}
+
+// Slept makes sure that a sleep of d, begun at from on the guest's clock, has
+// taken d on that clock too. A clock of WithClock that stands still would have
+// a guest sleep again and again for what is left.
+func (r *Run) Slept(from time.Time, d time.Duration) {
+	if short := d - r.Time().Sub(from); short > 0 {
+		r.skipped += short
+	}
 }
 
 // StopIfOver ends the run, by unwinding the guest, once its ctx is done.

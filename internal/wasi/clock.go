@@ -15,7 +15,7 @@ const (
 func (c *call) now(id uint32) (uint64, errno) {
 	switch id {
 	case realtime:
-		return uint64(c.run.Now().UnixNano()), success
+		return uint64(c.run.Time().UnixNano()), success
 	case monotonic:
 		return uint64(c.run.Monotonic()), success
 	default:

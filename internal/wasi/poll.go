@@ -110,10 +110,12 @@ func (c *call) sleep(d time.Duration) {
 	}
 	done := c.run.Waiting()
 	defer func() { done() }()
+	from := c.run.Time()
 	timer := time.NewTimer(d)
 	defer timer.Stop()
 	select {
 	case <-timer.C:
+		c.run.Slept(from, d)
 	case <-c.run.Context().Done():
 		c.run.StopIfOver()
 	}
