@@ -62,7 +62,14 @@ func (d *decoder) budget(v *validator, s span) {
 	f.MostOperands = max(f.MostOperands, v.mostVals)
 	f.DeepestBlocks = max(f.DeepestBlocks, v.mostBlocks)
 	f.DeepestLoops = max(f.DeepestLoops, v.mostLoops)
-	if d.lim.Unchecked || d.lim.Interpreted {
+	d.ops += v.instrs + v.targets + chargeOps*uint64(d.m.bodies[len(d.m.bodies)-1].charges)
+	switch {
+	case d.lim.Unchecked:
+		return
+	case d.lim.Interpreted:
+		if d.ops > maxInterpreted {
+			d.fail(TooComplex, s.from, "instructions", fmt.Sprintf("more than the limit of %d for an interpreted module", maxInterpreted))
+		}
 		return
 	}
 	const cure = "run it with the interpreter (WithInterpreter), or build it with smaller functions"
@@ -77,6 +84,18 @@ func (d *decoder) budget(v *validator, s span) {
 }
 
 func milliseconds(cost uint64) int { return int((cost + 999_999) / 1_000_000) }
+
+// maxInterpreted bounds what the interpreter prepares for a module: some 56
+// bytes for each instruction, local and branch target. Standard Go has 1.5
+// million of them.
+const maxInterpreted = 4_000_000
+
+// chargeOps is how many instructions a charge adds to the metered body.
+const chargeOps = 12
+
+// chargeBranches is what a charge counts in the compile cost, beside the one
+// at the entry that all functions have.
+const chargeBranches = 2
 
 // compileCost is an upper bound of the time that a compiler needs for the
 // function just validated, in millionths of a reference millisecond. It grows

@@ -11,7 +11,8 @@ type Limits struct {
 	// milliseconds; 0 means 1,500 and 30,000.
 	FuncCost, ModuleCost int
 	// Interpreted lifts the two compile costs: an interpreter prepares any
-	// module in time linear in its size.
+	// module in time linear in its size. In their place the module may have
+	// 4,000,000 instructions, which bounds the memory that this takes.
 	Interpreted bool
 	// Unchecked lifts the whole complexity budget and the rules for names and
 	// static segments. What is left is what the core specification asks for.

@@ -74,6 +74,9 @@ func (v *validator) body() body {
 		return b
 	}
 	b.charges = v.finish(v.m)
+	// Each charge becomes a condition in the metered body, which is what gets
+	// compiled. Without them a body of nothing but loops cost seven times more.
+	v.branches += chargeBranches * uint64(b.charges-1)
 	b.calls = v.callsAny
 	operands := v.mostVals
 	if v.vectors {
