@@ -5,6 +5,7 @@ package engine
 
 import (
 	"context"
+	"crypto/rand"
 	"crypto/sha256"
 	"errors"
 	"fmt"
@@ -85,7 +86,7 @@ func (e *Engine) anonymous(ctx context.Context, b wazero.HostModuleBuilder) (api
 	if err != nil {
 		return nil, fmt.Errorf("engine: host module: %w", err)
 	}
-	m, err := e.rt.InstantiateModule(ctx, compiled, nameless())
+	m, err := e.rt.InstantiateModule(ctx, compiled, nameless)
 	if err != nil {
 		return nil, errors.Join(fmt.Errorf("engine: host module: %w", err), compiled.Close(ctx))
 	}
@@ -93,10 +94,9 @@ func (e *Engine) anonymous(ctx context.Context, b wazero.HostModuleBuilder) (api
 }
 
 // nameless is how everything is instantiated: without a name, whatever a name
-// section says, and with nothing started by itself.
-func nameless() wazero.ModuleConfig {
-	return wazero.NewModuleConfig().WithName("").WithStartFunctions()
-}
+// section says, and with nothing started by itself. The source of randomness is
+// for wazero's own WASI, which nothing links; its default is costly to make.
+var nameless = wazero.NewModuleConfig().WithName("").WithStartFunctions().WithRandSource(rand.Reader)
 
 // Stats returns the counters.
 func (e *Engine) Stats() Stats {

@@ -136,7 +136,7 @@ func (p *Program) instantiate(ctx context.Context, r *abi.Run) (*instance, error
 			return nil
 		}
 	})
-	m, err := p.engine.rt.InstantiateModule(ctx, p.code.compiled, nameless())
+	m, err := p.engine.rt.InstantiateModule(ctx, p.code.compiled, nameless)
 	if err != nil {
 		return inst, err
 	}
