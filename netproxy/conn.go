@@ -23,14 +23,31 @@ func (g *Guard) takeSlot() (*slot, error) {
 	if s := g.trySlot(); s != nil {
 		return s, nil
 	}
-	for _, t := range g.transports() {
-		t.CloseIdleConnections()
-	}
+	g.yieldIdle()
 	if s := g.trySlot(); s != nil {
 		return s, nil
 	}
 	most := int64(g.limits.Connections)
 	return nil, &limits.ExceededError{Resource: "connections", Limit: most, Used: most + 1}
+}
+
+// yieldIdle closes pooled connections that serve nobody.
+func (g *Guard) yieldIdle() {
+	for _, t := range g.transports() {
+		t.CloseIdleConnections()
+	}
+	// HTTP/2 takes a moment to notice that its last stream has ended.
+	g.mu.Lock()
+	var idle []*conn
+	for c := range g.conns {
+		if c.http2.Load() && c.busy.Load() == 0 {
+			idle = append(idle, c)
+		}
+	}
+	g.mu.Unlock()
+	for _, c := range idle {
+		c.Close() //nolint:errcheck // it makes room, whatever it says
+	}
 }
 
 func (g *Guard) trySlot() *slot {
@@ -72,6 +89,7 @@ type conn struct {
 	key      poolKey
 	address  string
 	used     atomic.Bool  // has served an exchange
+	http2    atomic.Bool
 	busy     atomic.Int32 // exchanges in progress
 	budget   atomic.Int64 // bytes that the exchange may still receive
 	metered  atomic.Bool

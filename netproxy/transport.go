@@ -313,6 +313,7 @@ func (l *lease) gotConn(info httptrace.GotConnInfo) {
 	l.got, l.idle = c, false
 	if t, ok := info.Conn.(*tls.Conn); ok {
 		l.http2 = t.ConnectionState().NegotiatedProtocol == "h2"
+		c.http2.Store(l.http2)
 	}
 	spare := l.slot
 	l.slot = nil

@@ -49,7 +49,7 @@ func (n *Network) LookupNetIP(ctx context.Context, _, host string) ([]netip.Addr
 		return nil, ctx.Err()
 	case broken:
 		return nil, err
-	case !known || len(answer) == 0:
+	case !known:
 		return nil, &net.DNSError{Err: "no such host", Name: host, IsNotFound: true}
 	}
 	return append([]netip.Addr(nil), answer...), nil
