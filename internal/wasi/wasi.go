@@ -43,7 +43,6 @@ type call struct {
 }
 
 func (c *call) u32(i int) uint32 { return uint32(c.args[i]) }
-func (c *call) u64(i int) uint64 { return c.args[i] }
 
 // view returns n bytes at the pointer in argument i.
 func (c *call) view(i int, n uint32) ([]byte, errno) {
