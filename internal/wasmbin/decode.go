@@ -194,14 +194,9 @@ func (d *decoder) complete() {
 // nameFunctions gives the functions in the problems their names, which stand
 // in a section that may come after the error.
 func (d *decoder) nameFunctions() {
-	var names map[uint32]string
 	for _, p := range d.problems {
-		if p.Func < 0 {
-			continue
+		if p.Func >= 0 {
+			p.Name = d.m.lateName(uint32(p.Func))
 		}
-		if names == nil {
-			names = d.m.lateNames()
-		}
-		p.Name = names[uint32(p.Func)]
 	}
 }

@@ -18,11 +18,11 @@ func (d *decoder) exportSection() {
 		}
 		d.checkExport(at, e)
 		if seen[e.name] {
-			d.fail(Invalid, at, "export", fmt.Sprintf("duplicate name %q", e.name))
+			d.fail(Invalid, at, "export", fmt.Sprintf("duplicate name %q", printable([]byte(e.name))))
 		}
 		seen[e.name] = true
 		if strings.HasPrefix(e.name, "\x00") && !d.lim.Unchecked {
-			d.problem(&Error{ID: Reserved, Offset: at, Func: -1, What: fmt.Sprintf("export %q", e.name),
+			d.problem(&Error{ID: Reserved, Offset: at, Func: -1, What: fmt.Sprintf("export %q", printable([]byte(e.name))),
 				Reason: "export names that start with a zero byte belong to the host"})
 		}
 		d.m.exports = append(d.m.exports, e)
@@ -52,7 +52,7 @@ func (d *decoder) checkExport(at int, e export) {
 		return
 	}
 	if uint64(e.index) >= uint64(n) {
-		d.fail(Invalid, at, "export", fmt.Sprintf("%q names unknown %s %d of %d", e.name, e.kind, e.index, n))
+		d.fail(Invalid, at, "export", fmt.Sprintf("%q names unknown %s %d of %d", printable([]byte(e.name)), e.kind, e.index, n))
 	}
 }
 

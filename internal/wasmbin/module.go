@@ -9,6 +9,7 @@ type Module struct {
 
 	types   []FuncType
 	imports []Import
+	tags    []uint32 // types of imported tags
 	exports []export
 	funcs   []uint32 // type of every function, imported ones first
 	tables  []tableType
@@ -43,8 +44,6 @@ type Import struct {
 	Kind         Kind
 	Type         FuncType // of a function
 	Desc         string   // the type for people, such as "func(i32) i32" or "memory 1 2"
-
-	typeIndex uint32
 }
 
 // Export is one entry of the export section.

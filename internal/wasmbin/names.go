@@ -59,24 +59,25 @@ func (m *Module) checkNames() {
 	}
 }
 
-// lateNames answers function names for error texts. Reading may have stopped
-// before the name section, so it is looked for in the rest of the file.
-func (m *Module) lateNames() map[uint32]string {
+// lateName answers the name of a function for an error text. Reading may have
+// stopped before the name section, so it is looked for in the rest of the file.
+func (m *Module) lateName(f uint32) string {
 	section := m.names
 	if section.from == 0 {
 		section = findNames(m.wasm)
 	}
-	names := map[uint32]string{}
-	nameScan(m.wasm, section, func(i uint32, name []byte) { names[i] = printable(name) })
-	if len(names) > 0 {
-		return names
-	}
+	found := ""
+	nameScan(m.wasm, section, func(i uint32, name []byte) {
+		if i == f {
+			found = printable(name)
+		}
+	})
 	for _, e := range m.exports {
-		if e.kind == KindFunc {
-			names[e.index] = printable([]byte(e.name))
+		if found == "" && e.kind == KindFunc && e.index == f {
+			found = printable([]byte(e.name))
 		}
 	}
-	return names
+	return found
 }
 
 // findNames looks for the name section by the section headers alone.

@@ -109,7 +109,7 @@ func (d *decoder) importSection() {
 		}
 		d.importDesc(&imp)
 		if strings.HasPrefix(imp.Module, "\x00") && !d.lim.Unchecked {
-			d.problem(&Error{ID: Reserved, Offset: at, Func: -1, What: fmt.Sprintf("import %q.%q", imp.Module, imp.Name),
+			d.problem(&Error{ID: Reserved, Offset: at, Func: -1, What: fmt.Sprintf("import %q.%q", printable([]byte(imp.Module)), printable([]byte(imp.Name))),
 				Reason: "module names that start with a zero byte belong to the host"})
 		}
 		d.m.imports = append(d.m.imports, imp)
@@ -121,10 +121,9 @@ func (d *decoder) importSection() {
 func (d *decoder) importDesc(imp *Import) {
 	switch imp.Kind {
 	case KindFunc:
-		imp.typeIndex = d.typeIndex("import")
-		if d.err == nil {
-			d.m.funcs = append(d.m.funcs, imp.typeIndex)
-			imp.Type = d.m.types[imp.typeIndex]
+		if i := d.typeIndex("import"); d.err == nil {
+			d.m.funcs = append(d.m.funcs, i)
+			imp.Type = d.m.types[i]
 			imp.Desc = imp.Type.String()
 		}
 	case KindTable:
@@ -147,6 +146,7 @@ func (d *decoder) importDesc(imp *Import) {
 			d.fail(Malformed, at, "import", "malformed tag attribute")
 		}
 		if i := d.typeIndex("import"); d.err == nil {
+			d.m.tags = append(d.m.tags, i)
 			imp.Desc = "tag " + d.m.types[i].String()
 		}
 	default:

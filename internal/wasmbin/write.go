@@ -32,12 +32,13 @@ func (p *plan) typeSection() []byte {
 func (p *plan) importSection() []byte {
 	m := p.m
 	b := appendU32(nil, uint32(len(m.imports)+1))
-	table, global := 0, 0
+	function, table, global, tag := 0, 0, 0, 0
 	for _, i := range m.imports {
 		b = append(appendName(appendName(b, i.Module), i.Name), byte(i.Kind))
 		switch i.Kind {
 		case KindFunc:
-			b = appendU32(b, i.typeIndex)
+			b = appendU32(b, m.funcs[function])
+			function++
 		case KindTable:
 			b = appendLimits(append(b, byte(m.tables[table].elem)), m.tables[table].limits)
 			table++
@@ -47,7 +48,8 @@ func (p *plan) importSection() []byte {
 			b = appendGlobalType(b, m.globals[global])
 			global++
 		case KindTag:
-			b = appendU32(append(b, 0), i.typeIndex)
+			b = appendU32(append(b, 0), m.tags[tag])
+			tag++
 		}
 	}
 	b = append(appendName(appendName(b, ImportModule), ImportRefill), byte(KindFunc))
