@@ -1,0 +1,121 @@
+package main
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"io"
+	"io/fs"
+	"os"
+	"path/filepath"
+	"strings"
+
+	"github.com/sandcheck/sandcheck/limits"
+	"github.com/sandcheck/sandcheck/manifest"
+)
+
+// readPackage reads the package at path, a directory or a zip. Its problems come
+// with the lines that they are about.
+func readPackage(path string) (*manifest.Package, error) {
+	info, err := os.Stat(path)
+	if err != nil {
+		return nil, fmt.Errorf("package: %w", err)
+	}
+	if !info.IsDir() {
+		return readBundle(path, info)
+	}
+	pkg, err := manifest.ReadPackage(os.DirFS(path))
+	if err != nil {
+		return nil, withSource(err, func(name string) string { return sourceText(path, name) })
+	}
+	return pkg, nil
+}
+
+func readBundle(path string, info fs.FileInfo) (*manifest.Package, error) {
+	if !info.Mode().IsRegular() {
+		return nil, fmt.Errorf("package: %q is neither a directory nor a zip", path)
+	}
+	f, err := os.Open(path)
+	if err != nil {
+		return nil, fmt.Errorf("package: %w", err)
+	}
+	defer f.Close() // only read from, so a late error cannot matter
+	return manifest.ReadBundle(f, info.Size())
+}
+
+// maxSource bounds a file that is read again to show a line of it.
+const maxSource = 512 * limits.KiB
+
+// sourceText is the text of a file whose name a problem told: only those of a
+// package, and only what can be shown. Without it the problem stands alone.
+func sourceText(dir, name string) string {
+	if name != "plugin.yaml" && name != "config.schema.json" {
+		return ""
+	}
+	f, err := os.Open(filepath.Join(dir, name))
+	if err != nil {
+		return ""
+	}
+	defer f.Close() // only read from, so a late error cannot matter
+	text, err := limits.ReadAll(f, maxSource)
+	if err != nil {
+		return ""
+	}
+	return string(text)
+}
+
+// maxConfig is what the host takes as a config.
+const maxConfig = 2 * limits.MiB
+
+// readConfig is the document that --config names: JSON as it stands, "@file", or
+// "@-" for standard input. It is nil where the flag is not given.
+func (c *console) readConfig(ctx context.Context, flag *string) ([]byte, error) {
+	if flag == nil {
+		return nil, nil
+	}
+	path, isFile := strings.CutPrefix(*flag, "@")
+	switch {
+	case !isFile:
+		return []byte(*flag), nil
+	case path == "":
+		return nil, errors.New("--config: @ needs the name of a file behind it, or - for standard input")
+	case path == "-":
+		return readBounded(ctx, "--config: standard input", c.in, maxConfig)
+	}
+	return readFile(ctx, "--config", path, maxConfig)
+}
+
+func readFile(ctx context.Context, what, path string, most limits.Bytes) ([]byte, error) {
+	f, err := os.Open(path)
+	if err != nil {
+		return nil, fmt.Errorf("%s: %w", what, err)
+	}
+	defer f.Close() // only read from, so a late error cannot matter
+	return readBounded(ctx, fmt.Sprintf("%s: %q", what, path), f, most)
+}
+
+// readBounded reads all of r and returns when ctx ends: a terminal or a pipe may
+// never do. The goroutine that still waits then ends with the process.
+func readBounded(ctx context.Context, what string, r io.Reader, most limits.Bytes) ([]byte, error) {
+	type outcome struct {
+		doc []byte
+		err error
+	}
+	done := make(chan outcome, 1)
+	go func() {
+		doc, err := limits.ReadAll(r, most)
+		done <- outcome{doc, err}
+	}()
+	select {
+	case <-ctx.Done():
+		return nil, fmt.Errorf("%s: cancelled before its end: %w", what, ctx.Err())
+	case got := <-done:
+		if errors.Is(got.err, limits.ErrExceeded) {
+			return nil, fmt.Errorf("%s is larger than %v, the most it may have", what, most)
+		}
+		if got.err != nil {
+			return nil, fmt.Errorf("%s: %w", what, got.err)
+		}
+		return append([]byte{}, got.doc...), nil
+	}
+}
