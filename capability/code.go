@@ -31,7 +31,7 @@ const (
 // String is the stable word for c, "too_large"; a success is its number.
 func (c Code) String() string {
 	words := [...]string{"ok", "invalid", "denied", "too_large", "not_found", "internal", "timeout", "bad_handle"}
-	if c <= 0 && int(-c) < len(words) {
+	if c <= OK && c >= BadHandle {
 		return words[-c]
 	}
 	return fmt.Sprint(int32(c))

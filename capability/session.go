@@ -67,6 +67,10 @@ func (s *Session) Submit(doc []byte) error {
 	l := s.limits()
 	s.submits++
 	if s.submits > l.Submits {
+		if len(doc) == 0 {
+			_, err := result.Parse(doc) // what makes no sense is told first
+			return err
+		}
 		// Not kept one by one: nothing bounds how many there are.
 		return &limits.ExceededError{Resource: "submits", Limit: int64(l.Submits), Used: int64(s.submits)}
 	}
