@@ -21,6 +21,9 @@ import (
 type Inspection struct {
 	Manifest *manifest.Manifest
 	Digest   manifest.Digest
+	// Verdict is who vouches for the package and for which of its files; nil
+	// where nobody was asked.
+	Verdict *manifest.Verdict
 	// Requested is what the manifest asks for.
 	Requested capability.Grant
 	// Imports lists the imports in order, and what each links to: under the

@@ -17,6 +17,20 @@ type Expected struct {
 	Digest      manifest.Digest
 }
 
+// LoadRef is Load of the package that ref names in the Store of WithStore.
+func (r *Runtime) LoadRef(ctx context.Context, ref string, opts ...LoadOption) (*Plugin, error) {
+	if r.store == nil {
+		return nil, &Error{Op: "load", Err: errors.New("no store is configured: give one with WithStore")}
+	}
+	pkg, err := r.store.Open(ctx, ref)
+	if err != nil {
+		err = &Error{Op: "load", Err: fmt.Errorf("ref %q: %w", ref, err)}
+		r.loaded(ctx, nil, err)
+		return nil, err
+	}
+	return r.Load(ctx, pkg, opts...)
+}
+
 // Load checks pkg, narrows what it asks for by the grant of opts, compiles its
 // module unless the same bytes are compiled already, and links it. It runs no
 // guest code. Waiting for a compilation ends with ctx. The package must not be
@@ -64,11 +78,16 @@ func (r *Runtime) prepare(ctx context.Context, pkg *manifest.Package, opts []Loa
 	if err := l.expected.compare(pkg); err != nil {
 		return nil, nil, err
 	}
-	if !r.unsigned {
-		return nil, nil, fmt.Errorf("%w: no verifier is configured; WithUnsigned loads it all the same", ErrUnverified)
+	verdict, err := r.verify(ctx, pkg)
+	if err != nil {
+		return nil, nil, err
+	}
+	if err := r.newest(ctx, pkg, verdict, false); err != nil {
+		return nil, nil, err
 	}
 	grant := r.grantFor(pkg.Manifest, &l)
 	x := r.examine(pkg, grant)
+	x.in.Verdict = verdict
 	if err := errors.Join(x.errs...); err != nil {
 		return nil, x.in, err
 	}
@@ -88,6 +107,10 @@ func (r *Runtime) prepare(ctx context.Context, pkg *manifest.Package, opts []Loa
 	})
 	if err != nil {
 		code.Release()
+		return nil, x.in, err
+	}
+	if err := r.newest(ctx, pkg, verdict, true); err != nil {
+		program.Close()
 		return nil, x.in, err
 	}
 	return &Plugin{

@@ -10,6 +10,7 @@ import (
 
 	"github.com/sandcheck/sandcheck/capability"
 	"github.com/sandcheck/sandcheck/limits"
+	"github.com/sandcheck/sandcheck/manifest"
 	"github.com/sandcheck/sandcheck/netproxy"
 )
 
@@ -35,6 +36,9 @@ type settings struct {
 	budget      *limits.Budget
 	network     netproxy.Config
 	unsigned    bool
+	verifier    manifest.Verifier
+	store       manifest.Store
+	versions    manifest.VersionStore
 	loggers     []*slog.Logger
 	hooks       []Hooks
 	redact      func(string) string
@@ -103,6 +107,9 @@ func (s *settings) check() {
 		if err := s.ceiling.Validate(); err != nil {
 			s.errs = append(s.errs, err)
 		}
+	}
+	if s.unsigned && s.verifier != nil {
+		s.bad("WithUnsigned beside WithVerifier: a package is either verified or not")
 	}
 	if _, err := netproxy.New(netproxy.Rules{}, s.network); err != nil {
 		s.errs = append(s.errs, err)
@@ -185,8 +192,36 @@ func WithDialer(d netproxy.Dialer) Option {
 	})
 }
 
+// WithVerifier says who vouches for packages. A package that v refuses does not
+// load. Without it, and without WithUnsigned, nothing loads.
+func WithVerifier(v manifest.Verifier) Option {
+	return optionFunc(func(s *settings) {
+		s.once("WithVerifier")
+		s.verifier = v
+	})
+}
+
+// WithStore is where LoadRef finds packages.
+func WithStore(m manifest.Store) Option {
+	return optionFunc(func(s *settings) {
+		s.once("WithStore")
+		s.store = m
+	})
+}
+
+// WithVersionStore refuses packages that are older than one that was loaded
+// before, and other bytes under a version that was. Default: nothing is
+// remembered.
+func WithVersionStore(v manifest.VersionStore) Option {
+	return optionFunc(func(s *settings) {
+		s.once("WithVersionStore")
+		s.versions = v
+	})
+}
+
 // WithUnsigned loads packages that nobody vouches for. It is for development and
-// tests, and for programs that verify packages before they get here.
+// tests, and for programs that verify packages before they get here. Beside
+// WithVerifier it is an error.
 func WithUnsigned() Option {
 	return optionFunc(func(s *settings) { s.unsigned = true })
 }

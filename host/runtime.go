@@ -19,6 +19,8 @@ type Runtime struct {
 	closing context.Context // done once Close was called
 	stop    context.CancelCauseFunc
 
+	versionMu sync.Mutex // a version is compared and remembered in one step
+
 	mu      sync.Mutex
 	plugins map[*Plugin]struct{}
 	loads   int           // under way
