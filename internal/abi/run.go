@@ -48,7 +48,7 @@ type Run struct {
 	window   rate
 	wait     time.Duration
 	lastMono time.Duration
-	skipped  time.Duration // see Slept
+	skipped  time.Duration          // see Slept
 	inside   atomic.Pointer[string] // the Func that the run is in, for those who wait for it
 }
 
