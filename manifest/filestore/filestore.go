@@ -194,6 +194,10 @@ func (s *Store) fetch(ctx context.Context, d manifest.Digest) ([]byte, error) {
 		return nil, notFound(d)
 	}
 	content, err := s.flights.Do(ctx, d, func(ctx context.Context) ([]byte, error) {
+		// Another reader may have filled it in since this one looked.
+		if content, err := s.read(d); err == nil {
+			return content, nil
+		}
 		content, err := s.o.Source(ctx, d)
 		switch {
 		case err != nil:
