@@ -1,7 +1,7 @@
 // Command gen writes the table of special addresses from the two IANA
 // registries of special-purpose addresses, kept beside it as CSV, and a list of
 // additions. It decides nothing that a row does not say: a new row without a
-// class stops it.
+// class stops it. With -print it writes to standard output.
 package main
 
 import (
@@ -80,6 +80,10 @@ func main() {
 	src, err := format.Source(out.Bytes())
 	if err != nil {
 		log.Fatal(err)
+	}
+	if len(os.Args) > 1 && os.Args[1] == "-print" {
+		os.Stdout.Write(src)
+		return
 	}
 	if err := os.WriteFile("special_table.go", src, 0o644); err != nil {
 		log.Fatal(err)
