@@ -75,6 +75,8 @@ func TestUnits(t *testing.T) {
 		{"table init of 2", body(i32c(0), i32c(0), i32c(2), op(0xfc, 12, 0, 0)), 3 + 8 + 1 + 1},
 		{"4,096 in one piece", body(rep(4_095, 0x01)), 4_096},
 		{"10,000 in pieces of 4,096", body(rep(9_999, 0x01)), 3 * 4_096},
+		{"arms are alternatives", body(i32c(0), op(0x04, 0x40), rep(3_000, 0x01), op(0x05), rep(3_000, 0x01), op(0x0b)), 4_096},
+		{"loops do not pay for what is around them", body(rep(4_000, 0x01), op(0x03, 0x40, 0x0b), rep(4_000, 0x01)), 2 + 2*4_096},
 		{"locals are cleared", bodyWith(cat(ts(1), u32(255+80), ts(tI32))), 1 + 10},
 	} {
 		t.Run(tt.name, func(t *testing.T) {

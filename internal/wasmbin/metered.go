@@ -45,7 +45,10 @@ func (w *bodyWriter) body(f uint32, b body) bool {
 	wasm := w.m.wasm
 	charges := w.rest[:b.charges]
 	w.rest = w.rest[b.charges:]
-	framed := w.framed(b)
+	framed, check := w.framed(b), w.check
+	if b.loops {
+		check = w.checkInPlace
+	}
 
 	w.code = append(w.code[:0], wasm[b.locals.from:b.locals.to]...)
 	if framed {
@@ -63,7 +66,7 @@ func (w *bodyWriter) body(f uint32, b body) bool {
 	for {
 		for len(charges) > 0 && int(charges[0].pos) == w.r.pos {
 			w.flush(w.r.pos)
-			w.charge(w.plan, charges[0].units)
+			w.chargeWith(w.plan, charges[0].units, check)
 			charges = charges[1:]
 		}
 		if w.r.pos >= last {

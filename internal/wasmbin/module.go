@@ -101,6 +101,7 @@ type body struct {
 	frame uint32
 	// calls tells that the function contains a call of guest code or of the host.
 	calls   bool
+	loops   bool
 	charges int // how many entries of Module.charges are of this body
 }
 

@@ -19,8 +19,9 @@ type plan struct {
 	tables   map[uint32]uint32 // function that grows a table, by table
 	start    uint32
 
-	check    []byte // if fuel is negative, ask for more
-	overflow []byte // if depth is over the limit, end the run
+	check        []byte // if fuel is negative, ask for more
+	checkInPlace []byte // the same without a function between
+	overflow     []byte // if depth is over the limit, end the run
 }
 
 func newPlan(m *Module, o InstrumentOptions) *plan {
@@ -40,7 +41,7 @@ func newPlan(m *Module, o InstrumentOptions) *plan {
 		}
 	}
 	p.typeOf(FuncType{Params: []ValType{I64}, Results: []ValType{I64}})
-	p.check = p.checkFuel()
+	p.check, p.checkInPlace = p.checkFuel()
 	p.overflow = p.checkDepth()
 	p.inject()
 	for i, b := range m.bodies {

@@ -77,7 +77,7 @@ func (v *validator) body() body {
 	// Each charge becomes a condition in the metered body, which is what gets
 	// compiled. Without them a body of nothing but loops cost seven times more.
 	v.branches += chargeBranches * uint64(b.charges-1)
-	b.calls = v.callsAny
+	b.calls, b.loops = v.callsAny, v.mostLoops > 0
 	operands := v.mostVals
 	if v.vectors {
 		operands *= 2

@@ -17,8 +17,8 @@ func TestNoPathRunsUnpaid(t *testing.T) {
 	rnd := rand.New(rand.NewPCG(1, 2))
 	split := 0
 	for n := range 240 {
-		size := []int{20, 300, 5_000, 20_000}[n%4]
-		g := &bodyGen{rnd: rnd, left: size}
+		size := []int{20, 300, 1_000, 8_000}[n%4]
+		g := &bodyGen{rnd: rnd, left: size, plain: n%3 == 0}
 		g.block()
 		wasm := module(types(fn(nil, nil), fn(nil, ts(tI32))), imports(importFunc("env", "i", 0)), funcs(0, 1, 0), memory(0, 1),
 			code(body(g.code), body(i32c(1)), body()))
@@ -46,14 +46,19 @@ func TestNoPathRunsUnpaid(t *testing.T) {
 type bodyGen struct {
 	rnd   *rand.Rand
 	code  []byte
-	left  int // statements to come
+	left  int  // statements to come
+	plain bool // long stretches and no calls
 	depth int
 }
 
 func (g *bodyGen) block() {
 	for g.left > 0 {
 		g.left--
-		switch k := g.rnd.IntN(40); {
+		k := g.rnd.IntN(40)
+		if g.plain && (k >= 4 && k < 9) {
+			k = 39
+		}
+		switch {
 		case k < 3 && g.depth < 40:
 			g.nest(op(0x02, 0x40))
 		case k == 3 && g.depth < 40:
@@ -82,7 +87,11 @@ func (g *bodyGen) block() {
 		case k == 10 && g.rnd.IntN(100) == 0:
 			g.code = append(g.code, cat(call(2), op(0x04, 0x40, 0x0f, 0x0b))...)
 		default:
-			g.code = append(g.code, rep(1+g.rnd.IntN(60), 0x01)...)
+			n := 1 + g.rnd.IntN(60)
+			if g.plain {
+				n *= 20
+			}
+			g.code = append(g.code, rep(n, 0x01)...)
 		}
 	}
 }
@@ -91,6 +100,9 @@ func (g *bodyGen) nest(head []byte) {
 	g.code = append(g.code, head...)
 	g.depth++
 	g.block()
+	if g.rnd.IntN(3) == 0 {
+		g.code = append(g.code, cat(op(0x0c), u32(uint32(g.rnd.IntN(g.depth))))...)
+	}
 	g.code = append(g.code, 0x0b)
 	g.depth--
 }
@@ -136,7 +148,7 @@ func newWalker(code []byte, from int, charges []wasmbin.Charge, frame int) *walk
 
 func (w *walker) size(pos int) int {
 	switch w.code[pos] {
-	case 0x02, 0x03, 0x04, 0x10, 0x0d:
+	case 0x02, 0x03, 0x04, 0x10, 0x0c, 0x0d:
 		return 2
 	case 0x0e:
 		return 5
@@ -206,6 +218,8 @@ func (w *walker) step(rnd *rand.Rand) {
 		if rnd.IntN(2) == 0 {
 			w.branch(int(w.code[at+1]))
 		}
+	case 0x0c:
+		w.branch(int(w.code[at+1]))
 	case 0x0e:
 		w.branch(int(w.code[at+2+rnd.IntN(3)]))
 	case 0x0f:
