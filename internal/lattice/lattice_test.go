@@ -33,9 +33,13 @@ var edges = map[string][]string{
 	"netproxy/netproxytest": {"netproxy", "limits"},
 
 	// Level 2: what a package asks for, what a guest may call.
-	"manifest": {"limits", "netproxy", "internal/strict", "gopkg.in/yaml.v3",
+	"manifest": {"limits", "netproxy", "internal/plain", "internal/strict", "gopkg.in/yaml.v3",
 		"github.com/santhosh-tekuri/jsonschema/v5"},
-	"capability": {"limits", "netproxy", "result", "internal/plain", "internal/strict"},
+	"manifest/filestore":       {"limits", "manifest", "manifest/internal/flight"},
+	"manifest/httpstore":       {"limits", "manifest", "manifest/internal/flight"},
+	"manifest/manifesttest":    {"limits", "manifest"},
+	"manifest/internal/flight": {}, // one fetch per digest, however many wait
+	"capability":               {"limits", "netproxy", "result", "internal/plain", "internal/strict"},
 
 	// Levels 3 to 5: the engine, the only rooms that know wazero.
 	"internal/abi":  {"limits", "netproxy", "capability", "github.com/tetratelabs/wazero/api"},
@@ -51,7 +55,7 @@ var edges = map[string][]string{
 
 	// Level 7: users.
 	"host/hosttest": {"capability", "host", "limits", "manifest", "netproxy", "netproxy/netproxytest", "result",
-		"internal/wasmgen", "internal/abi", "internal/engine"}, // CallFunc drives a Func through real guest memory
+		"internal/wasmgen", "internal/abi", "internal/engine", "internal/wasmbin"}, // CallFunc drives a Func through real guest memory
 	"examples/quickstart": {"capability", "host", "limits", "manifest", "netproxy", "result"},
 	"":                    {}, // doc.go
 }
