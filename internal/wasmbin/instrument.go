@@ -53,7 +53,8 @@ type InstrumentOptions struct {
 	AllowImports bool
 }
 
-// Meta tells the engine what it must know of a metered module.
+// Meta tells the engine what it must know of a metered module. It is plain
+// data, so that it can be kept beside the bytes.
 type Meta struct {
 	Memory    bool   // the module has a memory
 	MemoryMin uint64 // its minimum in bytes
@@ -68,8 +69,9 @@ type Meta struct {
 	// Hazards is empty if memory and Globals are all the state there is.
 	Hazards []string
 	Types   int // function types in the metered module
-
-	importFuncs, injected int
+	// ImportedFuncs and Functions count the imported functions and all
+	// functions of the original module.
+	ImportedFuncs, Functions int
 }
 
 // Data is one piece of the cold image.
@@ -88,9 +90,9 @@ type Global struct {
 // original, and false for functions that Instrument has added.
 func (m *Meta) Original(i int) (int, bool) {
 	switch {
-	case i < 0 || i == m.importFuncs || i >= m.injected:
+	case i < 0 || i == m.ImportedFuncs || i > m.Functions:
 		return 0, false
-	case i > m.importFuncs:
+	case i > m.ImportedFuncs:
 		return i - 1, true
 	}
 	return i, true
@@ -144,12 +146,12 @@ func (m *Module) onlyFunctions() error {
 func (p *plan) meta() *Meta {
 	m := p.m
 	meta := &Meta{
-		Memory:      len(m.mems) > 0,
-		Start:       m.start >= 0,
-		Hazards:     m.hazards.list(),
-		Types:       len(p.types),
-		importFuncs: m.importFuncs,
-		injected:    len(m.funcs) + 1,
+		Memory:        len(m.mems) > 0,
+		Start:         m.start >= 0,
+		Hazards:       m.hazards.list(),
+		Types:         len(p.types),
+		ImportedFuncs: m.importFuncs,
+		Functions:     len(m.funcs),
 	}
 	if meta.Memory {
 		meta.MemoryMin = m.mems[0].min << 16
