@@ -13,6 +13,7 @@ import (
 	"sync"
 	"testing"
 	"testing/fstest"
+	"testing/synctest"
 	"time"
 
 	"github.com/sandcheck/sandcheck/manifest"
@@ -212,6 +213,24 @@ func TestKeyRules(t *testing.T) {
 			t.Errorf("%s: %v, want %q", tt.name, err, tt.want)
 		}
 	}
+}
+
+// Both ends of a window count.
+func TestWindowEnds(t *testing.T) {
+	t.Parallel()
+	synctest.Test(t, func(t *testing.T) {
+		now := time.Now()
+		p := signedPackage(t, goodFiles(), manifest.BundleV2, "one", 1)
+		for _, tt := range []struct {
+			before, after time.Duration
+			want          string
+		}{{0, 0, ""}, {1, 1, "key_out_of_window"}, {-1, -1, "key_out_of_window"}} {
+			ring := mustKeyring(t, manifest.Trust{Keys: []manifest.Key{{ID: "one", Public: public(1), NotBefore: now.Add(tt.before), NotAfter: now.Add(tt.after)}}})
+			if v, err := ring.Verify(t.Context(), p); firstRule(err) != tt.want || err == nil && !v.At.Equal(now) {
+				t.Errorf("window %v to %v: %+v, %v, want %q", tt.before, tt.after, v, err, tt.want)
+			}
+		}
+	})
 }
 
 func TestNewKeyringRefuses(t *testing.T) {

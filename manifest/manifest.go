@@ -109,7 +109,7 @@ type Error struct {
 
 // Error is "FILE:LINE:COLUMN: PATH: MESSAGE [RULE]" without the parts that are
 // not known.
-func (e *Error) Error() string {
+func (e Error) Error() string {
 	var b strings.Builder
 	b.WriteString(e.File)
 	if e.Line > 0 {

@@ -8,6 +8,8 @@ import (
 	"strings"
 
 	"gopkg.in/yaml.v3"
+
+	"github.com/sandcheck/sandcheck/internal/plain"
 )
 
 // Capabilities that packages are known to name. Any other name is as good: the
@@ -129,8 +131,8 @@ func (w *walker) compareDialects(n *yaml.Node, at mark) {
 	}
 }
 
-// bare is canonical JSON in a message: it brings its own quotes.
-func bare(b []byte) string { return strings.ReplaceAll(strings.Trim(clip(string(b)), `"`), `\"`, `"`) }
+// bare is JSON in a message: it brings its own quotes.
+func bare(b []byte) string { return plain.Cut(plain.Line(string(b)), maxShown) }
 
 func quoteHint(n *yaml.Node) string {
 	if n.Kind == yaml.ScalarNode && n.ShortTag() != "!!str" {

@@ -1,6 +1,7 @@
 package httpstore
 
 import (
+	"compress/gzip"
 	"context"
 	"crypto/sha256"
 	"errors"
@@ -240,11 +241,22 @@ func (c *Client) body(res *http.Response, d Download) ([]byte, error) {
 	if res.ContentLength > int64(c.limit) {
 		return nil, tooLarge
 	}
-	content, err := limits.ReadAll(res.Body, c.limit)
+	var body io.Reader = res.Body
+	declared := res.ContentLength
+	// Nobody asked for an encoding. Where one comes all the same, the digest
+	// and the limit are about what is inside.
+	if strings.EqualFold(res.Header.Get("Content-Encoding"), "gzip") {
+		unpacked, err := gzip.NewReader(res.Body)
+		if err != nil {
+			return nil, &retryable{error: failure("unexpected_eof", "the download is no gzip, as the server says")}
+		}
+		body, declared = unpacked, -1
+	}
+	content, err := limits.ReadAll(body, c.limit)
 	switch {
 	case errors.Is(err, limits.ErrExceeded):
 		return nil, tooLarge
-	case errors.Is(err, io.ErrUnexpectedEOF) || err == nil && int64(len(content)) < res.ContentLength:
+	case errors.Is(err, io.ErrUnexpectedEOF) || err == nil && int64(len(content)) < declared:
 		return nil, &retryable{error: failure("unexpected_eof", "the download was cut short")}
 	case err != nil:
 		return nil, transport(res.Request.Context(), err, d.Token)

@@ -2,6 +2,7 @@ package httpstore_test
 
 import (
 	"bytes"
+	"compress/gzip"
 	"context"
 	"crypto/sha256"
 	"encoding/json"
@@ -400,6 +401,33 @@ func TestSizeBound(t *testing.T) {
 				t.Errorf("%d bytes, %d declared: %v, want %q", n, declared, err, code)
 			}
 		}
+	}
+}
+
+// A server may pack what nobody asked it to pack: the limit and the digest are
+// about what comes out.
+func TestUnaskedEncoding(t *testing.T) {
+	t.Parallel()
+	pack := func(n int) string {
+		var b bytes.Buffer
+		w := gzip.NewWriter(&b)
+		if _, err := w.Write(make([]byte, n)); err != nil {
+			t.Fatal(err)
+		}
+		if err := w.Close(); err != nil {
+			t.Fatal(err)
+		}
+		return b.String()
+	}
+	for n, code := range map[int]string{1024: "", 1025: "too_large", 10 << 20: "too_large"} {
+		s := always(200, pack(n), "Content-Encoding", "gzip")
+		if _, _, err := fetch(t, s, httpstore.Options{Limit: limits.KiB}, want(string(make([]byte, n)))); rule(err) != code && n < 10<<20 || n == 10<<20 && err == nil {
+			t.Errorf("%d bytes: %v, want %q", n, err, code)
+		}
+	}
+	s := always(200, "plain", "Content-Encoding", "gzip")
+	if _, _, err := fetch(t, s, httpstore.Options{}, want("plain")); rule(err) != "unexpected_eof" {
+		t.Errorf("not packed at all: %v", err)
 	}
 }
 
