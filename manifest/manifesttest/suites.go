@@ -154,7 +154,7 @@ func TestVerifier(v manifest.Verifier, good *manifest.Package) error {
 	}
 	var errs []error
 	if err := samePackage(good, before); err != nil {
-		errs = append(errs, broken(4, "after Verify: %v", err))
+		return broken(4, "after Verify: %v", err) // nothing further can be said of this package
 	}
 	if !slices.IsSorted(verdict.Covered) || len(verdict.Covered) == 0 {
 		errs = append(errs, broken(3, "Covered is %q: want names, sorted", verdict.Covered))
