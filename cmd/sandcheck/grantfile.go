@@ -2,7 +2,6 @@ package main
 
 import (
 	"context"
-	"errors"
 	"fmt"
 	"regexp"
 	"slices"
@@ -12,7 +11,6 @@ import (
 
 	"github.com/sandcheck/sandcheck/capability"
 	"github.com/sandcheck/sandcheck/limits"
-	"github.com/sandcheck/sandcheck/netproxy"
 )
 
 // maxGrant bounds a grant file.
@@ -99,34 +97,4 @@ func (r *grantReader) limits(n *yaml.Node) limits.Limits {
 		}
 	}
 	return l
-}
-
-// permissions hands the entries to the package that owns their grammar and maps
-// what it refuses back to lines.
-func (r *grantReader) permissions(n *yaml.Node) netproxy.Rules {
-	entries := r.entries(n, "permissions", "allowed_domains", "allowed_networks", "allowed_ports", "allow_insecure_tls")
-	t := translation{nodes: map[string]*yaml.Node{}}
-	for _, e := range entries {
-		t.add(r, e)
-	}
-	var rules netproxy.Rules
-	err := rules.UnmarshalJSON(t.object())
-	if err == nil {
-		return rules
-	}
-	for _, p := range problemsOf(err) {
-		path, message := "permissions", p.Error()
-		at := n
-		var rule *netproxy.RuleError
-		if errors.As(p, &rule) {
-			path, message = "permissions."+rule.Path, rule.Message
-			if found := t.nodes[rule.Path]; found != nil {
-				at = found
-			}
-		}
-		if !r.reported[at] {
-			r.add(at, path, "%s", message)
-		}
-	}
-	return netproxy.Rules{}
 }

@@ -3,7 +3,6 @@ package main
 import (
 	"bytes"
 	"cmp"
-	"encoding/json"
 	"errors"
 	"fmt"
 	"io"
@@ -114,11 +113,11 @@ func nextDocument(dec *yaml.Decoder) (root *yaml.Node, err error) {
 	return doc.Content[0], nil
 }
 
-// syntax reports an error of the YAML library, which names at most a line, and
-// none for an alias.
+// syntax reports an error of the YAML library, which names at most a line: none
+// for the first one and for an alias.
 func (r *grantReader) syntax(doc []byte, err error) {
 	message := strings.TrimPrefix(err.Error(), "yaml: ")
-	var at *yaml.Node
+	at := &yaml.Node{Line: 1}
 	if rest, ok := strings.CutPrefix(message, "line "); ok {
 		if number, rest, ok := strings.Cut(rest, ": "); ok {
 			if line, err := strconv.Atoi(number); err == nil {
@@ -248,63 +247,4 @@ func kindOf(n *yaml.Node) string {
 	default:
 		return cut(n.Value, maxShown)
 	}
-}
-
-// translation writes permissions as JSON, the form in which package netproxy
-// reads them, and remembers which node each path of it came from.
-type translation struct {
-	doc   []byte
-	nodes map[string]*yaml.Node
-}
-
-func (t *translation) add(r *grantReader, e entry) {
-	path := "permissions." + e.key
-	t.nodes[e.key] = e.value
-	t.doc = fmt.Appendf(t.doc, ",%q:", e.key)
-	if !r.plain(e.value, path) || e.value.Kind != yaml.SequenceNode {
-		t.doc = append(t.doc, scalar(e.value)...)
-		return
-	}
-	t.doc = append(t.doc, '[')
-	for i, n := range e.value.Content {
-		if i > 0 {
-			t.doc = append(t.doc, ',')
-		}
-		at := fmt.Sprintf("%s[%d]", e.key, i)
-		t.nodes[at] = n
-		r.plain(n, "permissions."+at)
-		value := scalar(n)
-		if value == "null" && e.key == "allowed_ports" && n.Kind == yaml.ScalarNode && n.Value != "" {
-			// As text, so that the message repeats it: no number that is left
-			// here reads as a range of ports.
-			value = text(n.Value)
-		}
-		t.doc = append(t.doc, value...)
-	}
-	t.doc = append(t.doc, ']')
-}
-
-func (t *translation) object() []byte {
-	return append([]byte{'{'}, append(bytes.TrimPrefix(t.doc, []byte(",")), '}')...)
-}
-
-// scalar is the JSON of a text, a plain number or a plain truth value, else null,
-// which is no valid entry anywhere.
-func scalar(n *yaml.Node) string {
-	switch {
-	case isText(n):
-		return text(n.Value)
-	case isDecimal(n), n.Kind == yaml.ScalarNode && n.ShortTag() == "!!bool" && (n.Value == "true" || n.Value == "false"):
-		return n.Value
-	default:
-		return "null"
-	}
-}
-
-func text(s string) string {
-	doc, err := json.Marshal(s)
-	if err != nil {
-		return "null" // cannot happen for a string
-	}
-	return string(doc)
 }

@@ -2,9 +2,7 @@ package main
 
 import (
 	"context"
-	"errors"
 	"fmt"
-	"io"
 
 	"github.com/sandcheck/sandcheck/capability"
 	"github.com/sandcheck/sandcheck/host"
@@ -74,16 +72,19 @@ func (c *console) inspectFail(f format, err error) int {
 
 // show writes an inspection and returns the exit code.
 func (c *console) show(f format, in *host.Inspection) int {
-	text := inspectionToText(in)
+	var text []byte
+	var err error
 	if f == formatJSON {
-		doc, err := inspectionToJSON(in)
-		if err != nil {
-			return c.fail(f, err)
-		}
-		text = string(doc)
+		text, err = inspectionToJSON(in)
+	} else {
+		text = []byte(inspectionToText(in))
 	}
-	if _, err := io.WriteString(c.out, text); err != nil {
-		return c.fail(f, errors.New("the inspection cannot be written"))
+	if err == nil {
+		_, err = c.out.Write(text)
+	}
+	if err != nil {
+		fmt.Fprintf(c.err, "sandcheck: the inspection cannot be written: %v\n", err)
+		return exitUnknown
 	}
 	if len(in.Problems) > 0 {
 		return exitUnknown

@@ -136,7 +136,7 @@ func (c *console) execute(ctx context.Context, a *runArgs, in inputs) (*host.Rep
 	}
 	plugin, err := rt.Load(ctx, in.pkg, opts...)
 	if err != nil {
-		return nil, loadError(err)
+		return nil, loadError(withSource(err, func(name string) string { return string(in.pkg.Files[name]) }))
 	}
 	if a.format == formatText {
 		c.warn(plugin.Inspection().Warnings)
