@@ -88,7 +88,7 @@ type conn struct {
 	// For HTTP.
 	key      poolKey
 	address  string
-	used     atomic.Bool  // has served an exchange
+	used     atomic.Bool // has served an exchange
 	http2    atomic.Bool
 	busy     atomic.Int32 // exchanges in progress
 	budget   atomic.Int64 // bytes that the exchange may still receive

@@ -281,7 +281,7 @@ func (x *exchange) switchProtocols(resp *http.Response) error {
 // abandon ends an exchange that brought no response.
 func (x *exchange) abandon() {
 	x.release()
-	if x.lease != nil {
+	if x.lease != nil { // nil when not even a slot was free
 		x.lease.end(false)
 	}
 }

@@ -425,3 +425,72 @@ func TestDatagramBytesArePaced(t *testing.T) {
 		g.Close()
 	})
 }
+
+// A request that is given up in the middle of a dial or handshake leaves no
+// slot behind, however soon the next one comes.
+func TestSlotIsFreeAfterGivingUp(t *testing.T) {
+	t.Parallel()
+	for name, world := range map[string]func(*netproxytest.Network){
+		"dial":      func(n *netproxytest.Network) { n.Blackhole("a.example:443") },
+		"handshake": func(n *netproxytest.Network) { n.Silent("a.example:443") },
+		"lookup":    func(n *netproxytest.Network) { n.FailDNS("a.example", nil) },
+	} {
+		t.Run(name, func(t *testing.T) {
+			t.Parallel()
+			var n netproxytest.Network
+			world(&n)
+			n.HandleTCP("b.example:80", netproxytest.Echo)
+			g, _ := newGuard(t, &n, open80, func(c *netproxy.Config) {
+				c.Limits = limits.Limits{Connections: 1, DialRate: 1e6, LookupRate: 1e6}
+			})
+			for i := range 20 {
+				ctx, cancel := contextWithTimeout(t, 2*time.Millisecond)
+				if _, _, err := get(ctx, g.HTTPClient(netproxy.HTTPOptions{}), "https://a.example/"); err == nil || errors.Is(err, limits.ErrExceeded) {
+					t.Fatalf("request %d: %v", i, err)
+				}
+				cancel()
+				c, err := g.DialContext(t.Context(), "tcp", "b.example:80")
+				if err != nil {
+					t.Fatalf("dial %d: %v", i, err)
+				}
+				c.Close()
+			}
+		})
+	}
+}
+
+// Requests of many goroutines share pools and slots without losing any.
+func TestConcurrentRequests(t *testing.T) {
+	t.Parallel()
+	for _, http2 := range []bool{false, true} {
+		var n netproxytest.Network
+		n.HandleHTTP("a.example", text("ok"))
+		g, l := newGuard(t, &n, open80, func(c *netproxy.Config) {
+			c.Limits = limits.Limits{Connections: 3, DialRate: 1e5, LookupRate: 1e5, Dials: 1e5}
+			c.HTTP2 = http2
+		})
+		const workers, each = 8, 25
+		results := make(chan error, workers*each)
+		for w := range workers {
+			go func() {
+				client := g.HTTPClient(netproxy.HTTPOptions{})
+				for range each {
+					_, _, err := get(t.Context(), client, []string{"http", "https"}[w%2]+"://a.example/")
+					results <- err
+				}
+			}()
+		}
+		for range workers * each {
+			if err := <-results; err != nil && !errors.Is(err, limits.ErrExceeded) {
+				t.Errorf("http2=%v: %v (%v)", http2, err, errors.Unwrap(err))
+			}
+		}
+		if u := g.Usage(); u.PeakConnections > 3 {
+			t.Errorf("peak = %d", u.PeakConnections)
+		}
+		g.Close()
+		if len(l.all()) != workers*each || n.Open() != 0 {
+			t.Errorf("%d decisions, %d connections left", len(l.all()), n.Open())
+		}
+	}
+}

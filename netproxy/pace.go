@@ -2,6 +2,7 @@ package netproxy
 
 import (
 	"context"
+	"time"
 
 	"golang.org/x/time/rate"
 
@@ -69,7 +70,14 @@ func wait(ctx context.Context, l *rate.Limiter, n int, resource string) error {
 		return nil
 	case ctx.Err() != nil:
 		return context.Cause(ctx)
+	case expired(ctx): // its timer is late
+		return context.DeadlineExceeded
 	default:
 		return &limits.ExceededError{Resource: resource, Limit: int64(l.Limit()), Used: int64(l.Limit()) + int64(n)}
 	}
+}
+
+func expired(ctx context.Context) bool {
+	deadline, ok := ctx.Deadline()
+	return ok && !time.Now().Before(deadline)
 }

@@ -29,6 +29,9 @@ func hops(w http.ResponseWriter, r *http.Request) {
 	}
 	body, _ := io.ReadAll(r.Body)
 	fmt.Fprintf(w, "%s %q %s", r.Method, body, r.Header.Get("Content-Type"))
+	if r.Header.Get("Referer") != "" {
+		fmt.Fprint(w, " with a Referer")
+	}
 }
 
 func TestRedirectCount(t *testing.T) {
@@ -83,6 +86,7 @@ func TestRedirectMethods(t *testing.T) {
 			t.Fatal(err)
 		}
 		r.Header.Set("Content-Type", "text/x")
+		r.Header.Set("Referer", "https://a.example/?token=hunter2")
 		if _, got, err := do(g.HTTPClient(netproxy.HTTPOptions{}), r); err != nil || got != tt.want {
 			t.Errorf("%s through %d = %q, %v, want %q", tt.method, tt.status, got, err, tt.want)
 		}

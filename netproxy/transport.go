@@ -93,10 +93,13 @@ type lease struct {
 	address string // as net/http will write it
 	target  Target
 	ctx     context.Context // of the exchange: a dial must not outlive it
+	stop    context.CancelFunc
+	dials   sync.WaitGroup // calls of dialLease that have not returned
 
 	mu       sync.Mutex
 	slot     *slot
 	over     bool
+	dialed   *conn
 	got      *conn
 	http2    bool
 	idle     bool // net/http took the connection back
@@ -111,17 +114,19 @@ type leaseKey struct{}
 // newLease takes the slot of an exchange. One that can use an open connection
 // needs none; should that connection die meanwhile, dialling takes its slot.
 func (g *Guard) newLease(ctx context.Context, a *attempt, key poolKey, where origin) (*lease, error) {
-	l := &lease{g: g, attempt: a, key: key, where: where, ctx: ctx, phase: "connect"}
+	l := &lease{g: g, attempt: a, key: key, where: where, phase: "connect"}
+	l.ctx, l.stop = context.WithCancel(ctx)
 	l.address = net.JoinHostPort(where.host.text(), PortRange{where.port, where.port}.String())
 	if g.cfg.Transport == nil && g.reusable(key, l.address) {
 		return l, nil
 	}
 	var err error
 	if l.slot, err = g.takeSlot(); err != nil {
+		l.stop()
 		return nil, err
 	}
 	if err := g.checkDials(); err != nil {
-		l.slot.free()
+		l.end(false)
 		return nil, err
 	}
 	return l, nil
@@ -158,20 +163,11 @@ func (g *Guard) dialLease(ctx context.Context, network, address string) (net.Con
 	if !ok || l.g != g || network != "tcp" || address != l.address {
 		return nil, errNoLease
 	}
-	g.mu.Lock()
-	closed := g.closed
-	if !closed {
-		g.calls.Add(1)
-	}
-	g.mu.Unlock()
-	if closed {
-		return nil, errOver
-	}
-	defer g.calls.Done()
 	s, err := l.takeSlot()
 	if err != nil {
 		return nil, err
 	}
+	defer l.dials.Done()
 	c, err := l.dial(s)
 	if err != nil {
 		s.free()
@@ -181,18 +177,20 @@ func (g *Guard) dialLease(ctx context.Context, network, address string) (net.Con
 }
 
 // takeSlot hands the lease's slot to the dial, or takes another when net/http
-// dials again after a dead connection.
-func (l *lease) takeSlot() (*slot, error) {
+// dials again after a dead connection. It counts the dial.
+func (l *lease) takeSlot() (s *slot, err error) {
 	l.mu.Lock()
 	defer l.mu.Unlock()
 	if l.over {
 		return nil, errNoLease
 	}
-	if s := l.slot; s != nil {
-		l.slot = nil
-		return s, nil
+	if s, l.slot = l.slot, nil; s == nil {
+		if s, err = l.g.takeSlot(); err != nil {
+			return nil, err
+		}
 	}
-	return l.g.takeSlot()
+	l.dials.Add(1)
+	return s, nil
 }
 
 // dial works under the exchange's context: net/http's own would let a dial live
@@ -210,10 +208,12 @@ func (l *lease) dial(s *slot) (net.Conn, error) {
 	}
 	c := &conn{Conn: raw, g: l.g, slot: s, key: l.key, address: l.address}
 	c.meter()
-	c, err = l.g.adopt(c)
-	if err != nil {
+	if c, err = l.g.adopt(c); err != nil {
 		return nil, err
 	}
+	l.mu.Lock()
+	l.dialed = c
+	l.mu.Unlock()
 	return c, nil
 }
 
@@ -375,13 +375,17 @@ func (l *lease) connection() *conn {
 }
 
 // end gives back what the exchange holds. A connection that net/http did not
-// take back is closed here and now: it would close it itself, but a moment
-// later, and the next call may need the slot.
+// take back, or is still shaking hands on, is closed here and now: it would
+// close it itself, but a moment later, and the next call may need the slot.
 func (l *lease) end(whole bool) {
+	l.stop()
 	l.mu.Lock()
 	l.over = true
-	c, keep, spare := l.got, l.http2 || whole && l.idle, l.slot
-	l.got, l.slot = nil, nil
+	l.mu.Unlock()
+	l.dials.Wait() // they have just been interrupted
+	l.mu.Lock()
+	c, keep, spare, dialed := l.got, l.http2 || whole && l.idle, l.slot, l.dialed
+	l.got, l.slot, l.dialed = nil, nil, nil
 	cancel := l.canceled
 	l.mu.Unlock()
 	if c != nil {
@@ -389,6 +393,9 @@ func (l *lease) end(whole bool) {
 		if !keep {
 			c.Close() //nolint:errcheck // nothing more is expected of it
 		}
+	}
+	if dialed != nil && !dialed.used.Load() {
+		dialed.Close() //nolint:errcheck // nobody got it
 	}
 	spare.free()
 	if cancel != nil {
