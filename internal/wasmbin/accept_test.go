@@ -56,3 +56,49 @@ func TestAcceptSuites(t *testing.T) {
 		t.Logf("%s: %d modules, %d accepted", suite, n, accepted)
 	}
 }
+
+// TestOtherModules takes what else wazero ships: samples made with TinyGo,
+// Rust, C, Zig and Emscripten, and inputs that broke engines once. Each is
+// accepted, or refused for something that is refused on purpose.
+func TestOtherModules(t *testing.T) {
+	t.Parallel()
+	ctx := context.Background()
+	r := wazero.NewRuntimeWithConfig(ctx, wazero.NewRuntimeConfigInterpreter().WithCoreFeatures(api.CoreFeaturesV2))
+	defer r.Close(ctx)
+	accepted, refused := 0, map[string]int{}
+	for _, file := range suiteFiles(t, filepath.Join("..", "..", ".."), ".wasm") {
+		if strings.Contains(file, "spectest") {
+			continue
+		}
+		wasm, err := os.ReadFile(file)
+		if err != nil {
+			t.Fatal(err)
+		}
+		m, err := wasmbin.Decode(wasm, wasmbin.Limits{})
+		if list := all(err); err != nil {
+			switch id := list[0].ID; id {
+			case wasmbin.Unsupported, wasmbin.Reserved, wasmbin.OutOfRange:
+				refused[id]++
+			default:
+				t.Errorf("%s: %s: %v", file, id, err)
+			}
+			continue
+		}
+		out, _, err := m.Instrument(wasmbin.InstrumentOptions{AllowImports: true})
+		if err != nil {
+			t.Errorf("%s: %v", file, err)
+			continue
+		}
+		accepted++
+		c, err := r.CompileModule(ctx, out)
+		if err != nil {
+			t.Errorf("%s: wazero refuses the metered module: %v", file, err)
+			continue
+		}
+		c.Close(ctx)
+	}
+	t.Logf("%d accepted, refused %v", accepted, refused)
+	if accepted < 100 {
+		t.Errorf("only %d modules were accepted", accepted)
+	}
+}

@@ -42,6 +42,41 @@ func TestNoPathRunsUnpaid(t *testing.T) {
 	}
 }
 
+// TestHardShapes walks over bodies made to lose track of what a path has used.
+func TestHardShapes(t *testing.T) {
+	t.Parallel()
+	nops := func(n int) []byte { return rep(n, 0x01) }
+	brIf := func(label byte) []byte { return cat(call(2), op(0x0d, label)) }
+	block, loop, end := op(0x02, 0x40), op(0x03, 0x40), op(0x0b)
+	for name, b := range map[string][]byte{
+		"a branch before and one after a charge": cat(block, nops(4_000), brIf(0), nops(200), brIf(0), end, nops(3_000)),
+		"the end after a charge":                 cat(block, nops(4_000), brIf(0), nops(200), end, nops(3_000)),
+		"a dead end after a charge":              cat(block, nops(4_000), brIf(0), nops(200), op(0x0f), end, nops(3_000)),
+		"out of a loop":                          cat(nops(4_000), block, loop, nops(3_000), brIf(1), brIf(0), end, end, nops(3_000)),
+		"out of two loops":                       cat(nops(3_000), block, loop, nops(3_000), loop, nops(3_000), brIf(2), brIf(0), end, nops(500), brIf(0), end, end, nops(3_000)),
+		"a long and an empty arm":                cat(call(2), op(0x04, 0x40), nops(4_050), end, nops(3_000)),
+		"an empty and a long arm":                cat(call(2), op(0x04, 0x40), op(0x05), nops(4_050), end, nops(3_000)),
+		"loops as resets":                        cat(nops(3_000), loop, end, nops(3_000), loop, end, nops(3_000), loop, end, nops(3_000)),
+		"calls between":                          cat(nops(50), call(3), nops(200), call(3), nops(200), loop, call(3), nops(200), brIf(0), end, nops(4_000)),
+	} {
+		wasm := module(types(fn(nil, nil), fn(nil, ts(tI32))), imports(importFunc("env", "i", 0)), funcs(0, 1, 0), memory(0, 1),
+			code(body(b), body(i32c(1)), body()))
+		m, err := wasmbin.Decode(wasm, unchecked)
+		if err != nil {
+			t.Fatalf("%s: %v", name, err)
+		}
+		code, from, charges := m.BodyCharges(0)
+		rnd := rand.New(rand.NewPCG(3, 4))
+		w := newWalker(code, from, charges, m.Frame(0))
+		for range 200 {
+			if reason := w.walk(rnd); reason != "" {
+				t.Errorf("%s, with charges %v: %s", name, charges, reason)
+				break
+			}
+		}
+	}
+}
+
 // bodyGen writes random structured code with an empty stack between statements.
 type bodyGen struct {
 	rnd   *rand.Rand
