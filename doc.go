@@ -28,7 +28,7 @@
 //
 //	rt, err := host.New(
 //		host.WithCapabilities(capability.HTTP()...), // what this program offers at all
-//		host.WithUnsigned(),                         // nobody vouches for the package
+//		host.WithUnsigned(),                         // or WithVerifier: somebody vouches for packages
 //	)
 //	pkg, err := manifest.ReadPackage(os.DirFS("http-check"))
 //	plugin, err := rt.Load(ctx, pkg, host.WithGrant(capability.Grant{
@@ -52,9 +52,13 @@
 //	netproxy               the only door to the network; of use without Wasm
 //	netproxy/netproxytest  a network in memory
 //	manifest               packages: plugin.yaml, config schema, zip, signatures
+//	manifest/filestore     packages in a folder, by the digest of their bytes
+//	manifest/httpstore     packages by download, by the digest of their bytes
+//	manifest/manifesttest  tiny packages, and suites for stores and verifiers
 //	result                 plugin_result.v1, perfdata, writers; of use without Wasm
 //	limits                 what one run, and all runs together, may use
 //	examples/quickstart    a whole program: go run ./examples/quickstart
+//	cmd/sandcheck          the same from a command line; a module of its own
 //
 // Packages limits, result, netproxy, manifest and capability link no Wasm
 // engine. No exported signature holds a type of the engine.

@@ -87,6 +87,30 @@ func TestAGuestNeverFreezesTheProcess(t *testing.T) {
 	}
 }
 
+// A guest that asks for ever more memory gets what it was granted, is told -1
+// from then on, and goes on.
+func TestMemoryIsBounded(t *testing.T) {
+	t.Parallel()
+	const limit = 4 * limits.MiB
+	for name, opts := range map[string][]host.Option{"compiler": nil, "interpreter": {host.WithInterpreter()}} {
+		t.Run(name, func(t *testing.T) {
+			t.Parallel()
+			p := hosttest.New(t, opts...).MustLoad(module(wasmgen.Grows()), host.WithGrant(capability.Grant{Limits: limits.Limits{Memory: limit}}))
+			report, err := p.Execute(t.Context(), nil)
+			if err != nil || report.Ended != host.Returned {
+				t.Fatalf("ended %v: %v", report.Ended, err)
+			}
+			if u := report.Usage; u.PeakMemory != limit || u.FirstRefused != limit+64*limits.KiB || u.RefusedGrows == 0 {
+				t.Errorf("peak %v, first refused %v, refused %d times", u.PeakMemory, u.FirstRefused, u.RefusedGrows)
+			}
+			notes, err := wasmgen.Notes(report.Submits[0].Raw)
+			if err != nil || len(notes) != 1 || notes[0].R != -1 {
+				t.Errorf("the last memory.grow answered %+v, %v", notes, err)
+			}
+		})
+	}
+}
+
 // Whatever a guest holds when it traps comes back: connections, the budget of
 // all runs, goroutines.
 func TestATrapLeavesNothingBehind(t *testing.T) {
