@@ -315,6 +315,50 @@ func TestStopIfOver(t *testing.T) {
 	}
 }
 
+// late is a ctx that tells a deadline and ends some time after it.
+type late struct {
+	context.Context
+	deadline time.Time
+}
+
+func (l late) Deadline() (time.Time, bool) { return l.deadline, true }
+
+func TestADeadlineThatEndedAHandlerEndsTheRun(t *testing.T) {
+	t.Parallel()
+	for _, tt := range []struct {
+		name  string
+		after time.Duration // between the deadline and the end of ctx
+		took  time.Duration
+		over  bool
+	}{
+		{"a moment later", 20 * time.Millisecond, 20 * time.Millisecond, true},
+		{"a ctx that does not keep it", time.Hour, time.Second, false},
+	} {
+		t.Run(tt.name, func(t *testing.T) {
+			t.Parallel()
+			synctest.Test(t, func(t *testing.T) {
+				const run = 500 * time.Millisecond
+				ctx, cancel := context.WithCancel(t.Context())
+				defer cancel()
+				time.AfterFunc(run+tt.after, cancel)
+				f := capability.Func{Name: "f", Handle: func(context.Context, *capability.Call) capability.Code {
+					time.Sleep(run)
+					return capability.Timeout
+				}}
+				g := begin(t, late{ctx, time.Now().Add(run)}, &module{}, false, limits.Limits{}, bindings(f)...)
+				start := time.Now()
+				v := unwound(func() { g.code(0) })
+				if _, over := v.(*abi.Stop); over != tt.over {
+					t.Errorf("ended with %v", v)
+				}
+				if took := time.Since(start); took != run+tt.took {
+					t.Errorf("back after %v, want %v", took, run+tt.took)
+				}
+			})
+		})
+	}
+}
+
 func TestTry(t *testing.T) {
 	t.Parallel()
 	ran := 0
