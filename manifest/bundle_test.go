@@ -189,6 +189,7 @@ type rawEntry struct {
 	size, localSize     uint32
 	crc                 uint32
 	packed, localPacked uint32
+	unlisted            bool // not in the directory
 }
 
 func entryOf(name, text string) rawEntry {
@@ -199,6 +200,7 @@ func entryOf(name, text string) rawEntry {
 // archive writes a zip by hand.
 func archive(entries ...rawEntry) []byte {
 	var b, dir []byte
+	listed := 0
 	le := binary.LittleEndian
 	for _, e := range entries {
 		at := uint32(len(b))
@@ -208,6 +210,10 @@ func archive(entries ...rawEntry) []byte {
 		b = le.AppendUint32(le.AppendUint32(le.AppendUint32(b, e.crc), e.localPacked), e.localSize)
 		b = le.AppendUint16(le.AppendUint16(b, uint16(len(e.localName))), 0)
 		b = append(append(b, e.localName...), e.data...)
+		if e.unlisted {
+			continue
+		}
+		listed++
 		dir = append(dir, "PK\x01\x02\x14\x03\x14\x00"...)
 		dir = le.AppendUint16(le.AppendUint16(dir, e.flags), e.method)
 		dir = append(dir, 0, 0, 0x21, 0)
@@ -219,7 +225,7 @@ func archive(entries ...rawEntry) []byte {
 	}
 	at := len(b)
 	b = append(append(b, dir...), "PK\x05\x06\x00\x00\x00\x00"...)
-	b = le.AppendUint16(le.AppendUint16(b, uint16(len(entries))), uint16(len(entries)))
+	b = le.AppendUint16(le.AppendUint16(b, uint16(listed)), uint16(listed))
 	b = le.AppendUint32(le.AppendUint32(b, uint32(len(dir))), uint32(at))
 	return append(b, 0, 0)
 }
@@ -235,12 +241,18 @@ func TestContainerRules(t *testing.T) {
 	extra := func(name string) []byte { return archive(yaml, wasm, entryOf(name, "x")) }
 	good := archive(yaml, wasm)
 	patched := func(at int, b ...byte) []byte { d := bytes.Clone(good); copy(d[len(d)-22+at:], b); return d }
+	hidden := entryOf("plugin.wasm", "evil")
+	hidden.unlisted = true
+	followed := entryOf("plugin.wasm", deflate(t, strings.NewReader(goodWasm))+"more")
+	followed.method, followed.size, followed.localSize, followed.crc = 8, wasm.size, wasm.size, wasm.crc
 	for _, tt := range []struct {
 		name string
 		doc  []byte
 		want string
 	}{
 		{"good", good, ""},
+		{"a file in front that the directory does not know", archive(hidden, yaml, wasm), "bundle_leading_data"},
+		{"bytes after the packed data", archive(yaml, followed), "entry_checksum"},
 		{"comment", append(patched(20, 3, 0), "abc"...), ""},
 		{"comment with an end record", append(patched(20, 22, 0), good[len(good)-22:]...), "bundle_leading_data"},
 		{"comment with half an end record", append(patched(20, 23, 0), "PK\x05\x06"+strings.Repeat("\x00", 19)...), "bundle_trailing_data"},

@@ -123,3 +123,15 @@ func decode(t *testing.T, doc string) any {
 	}
 	return v
 }
+
+// The members that a control plane adds stand at the top alone.
+func TestHostMembersAreAllowedAtTheTopOnly(t *testing.T) {
+	t.Parallel()
+	s := mustSchema(t, `{"type":"object","additionalProperties":false,"properties":{"o":{"type":"object","additionalProperties":false}}}`)
+	if _, err := s.Apply([]byte(`{"relay":1,"o":{}}`)); err != nil {
+		t.Error(err)
+	}
+	if _, err := s.Apply([]byte(`{"o":{"relay":1}}`)); firstOf(err) != "/o/relay [config-extra]" {
+		t.Errorf("inside: %v", err)
+	}
+}

@@ -111,6 +111,9 @@ func TestW86(t *testing.T) {
 		{"host member required", `{"type":"object","additionalProperties":false,"required":["relay"]}`, ""},
 		{"array", `[]`, " [schema-json]"},
 		{"nothing", ``, " [schema-json]"},
+		{"pattern that costs too much", property(`{"type":"string","pattern":"(\\pL{30}){30}"}`), "/properties/a/pattern [schema-pattern]"},
+		{"pattern that costs little", property(`{"type":"string","pattern":"(\\pL{3}){3}"}`), ""},
+		{"patterns that cost too much together", costly(20), "/properties/p11/pattern [schema-pattern]"},
 		{"pattern that explodes", property(`{"type":"string","pattern":"((\\pL{50}){50})"}`), "/properties/a/pattern [schema-pattern]"},
 	} {
 		t.Run(tt.name, func(t *testing.T) {
@@ -121,6 +124,16 @@ func TestW86(t *testing.T) {
 			}
 		})
 	}
+}
+
+// costly is a schema of n patterns that are each just small enough.
+func costly(n int) string {
+	var b strings.Builder
+	b.WriteString(`{"type":"object","properties":{"x":{"type":"boolean"}`)
+	for i := range n {
+		fmt.Fprintf(&b, `,"p%d":{"type":"string","pattern":"(abcdefghijklmnopqrstuvwxyzabcdefghijklm){1000}"}`, i)
+	}
+	return b.String() + "}}"
 }
 
 func TestSchemaProblemsHavePositions(t *testing.T) {
