@@ -31,8 +31,10 @@ const (
 const readEvery = time.Millisecond
 
 // unitsPerMillisecond bounds fuel by the CPU budget, for clocks that do not
-// work. It is far above what any guest reached.
-const unitsPerMillisecond = 100_000_000
+// work. It must be above what any guest can reach, or else one would be stopped
+// long before its budget: a charge of 4,096 units, the largest there is, takes
+// more than a nanosecond even where the code that it pays for is jumped over.
+const unitsPerMillisecond = 5_000_000_000
 
 // meter pays for one run: it grants fuel, and between two grants looks at the
 // clock, the CPU budget and whether anybody still wants the run.
@@ -87,7 +89,7 @@ func (m *meter) refill(left int64) int64 {
 	}
 	now := time.Now()
 	if !m.deadline.IsZero() && now.After(m.deadline) {
-		<-m.run.Context().Done() // its timer is due; it tells the cause
+		m.expire()
 	}
 	m.run.StopIfOver()
 	if m.inSegment && now.Sub(m.read) >= readEvery {
@@ -103,6 +105,19 @@ func (m *meter) refill(left int64) int64 {
 	grant := min(m.slice, m.budget-used)
 	m.granted = used + grant
 	return int64(grant)
+}
+
+// expire waits for ctx to end: its timer is due, and it tells the cause. Only an
+// embedder's ctx that does not keep its own deadline is not waited for.
+func (m *meter) expire() {
+	const patience = time.Second
+	timer := time.NewTimer(patience)
+	defer timer.Stop()
+	select {
+	case <-m.run.Context().Done():
+	case <-timer.C:
+		panic(&abi.Stop{Cause: context.DeadlineExceeded})
+	}
 }
 
 // adapt aims at slices of goalSlice.

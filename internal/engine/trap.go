@@ -7,6 +7,7 @@ import (
 
 	"github.com/sandcheck/sandcheck/internal/abi"
 	"github.com/sandcheck/sandcheck/internal/plain"
+	"github.com/sandcheck/sandcheck/internal/wasmbin"
 )
 
 // Trap is a run that ended in a trap: its kind, one of the stable words of the
@@ -88,7 +89,8 @@ const (
 )
 
 // frames reads the guest's frames out of wazero's text, the only place that has
-// them. Names are the guest's own, so they are cut and cleaned.
+// them. Names are the guest's own, so they are cut and cleaned. Frames that
+// metering added are left out: no guest can have a name like theirs.
 func frames(err error) []string {
 	_, text, ok := strings.Cut(err.Error(), "wasm stack trace:\n")
 	if !ok {
@@ -101,6 +103,9 @@ func frames(err error) []string {
 			break
 		}
 		line = strings.TrimPrefix(strings.TrimSpace(line), ".") // an anonymous module
+		if strings.HasPrefix(line, wasmbin.HiddenPrefix) {
+			continue
+		}
 		kept = append(kept, plain.Cut(plain.Line(line), frameBytes))
 	}
 	return kept
