@@ -1,0 +1,167 @@
+package wasmgen
+
+// Bomb is a shape of code that costs a compiler more than its length tells.
+// Shape makes a module with n of it; Most is more than any host should take.
+type Bomb struct {
+	Name  string
+	Shape func(n int) []byte
+	Most  int
+}
+
+// Bombs lists shapes by which compile time or memory explodes. A test searches
+// the largest n that a host accepts: what it then costs is what a guest may
+// cost.
+func Bombs() []Bomb {
+	one := I32Const(1)
+	body := func(name string, most int, code func(n int) [][]byte) Bomb {
+		return Bomb{name, func(n int) []byte { return guest(1, I32s(1), code(n)...) }, most}
+	}
+	straight := func(name string, most int, code ...[]byte) Bomb {
+		return body(name, most, func(n int) [][]byte { return [][]byte{times(n, code...)} })
+	}
+	over := func(name string, most, locals int, code ...[]byte) Bomb {
+		return Bomb{name, func(n int) []byte { return guest(1, I32s(locals), times(n, code...)) }, most}
+	}
+	early := If(LocalGet(0), Return())
+	return []Bomb{
+		straight("ifs", 60_000, If(LocalGet(0))),
+		straight("early returns", 60_000, early),
+		straight("blocks", 60_000, Block(BrIf(0, LocalGet(0)))),
+		straight("loops", 60_000, Loop()),
+		straight("fills", 30_000, MemoryFill(operands(0, 0, 0))),
+		straight("additions", 120_000, LocalSet(0, I32Add(LocalGet(0), one))),
+		straight("divisions", 60_000, LocalSet(0, I32DivS(LocalGet(0), LocalGet(0)))),
+		straight("loads", 60_000, Drop(I32Load(0, LocalGet(0)))),
+		straight("memory.grow", 60_000, Drop(MemoryGrow(I32Const(0)))),
+		over("ifs over 1,000 locals", 60_000, 1000, If(LocalGet(0), LocalSet(999, one))),
+		over("ifs over 10,000 locals", 60_000, 10_000, If(LocalGet(0), LocalSet(9999, one))),
+		body("nested loops", 20_000, func(n int) [][]byte {
+			code := times(n%200, Loop())
+			deep := Nop()
+			for range 200 {
+				deep = Loop(deep)
+			}
+			return [][]byte{code, times(n/200, deep)}
+		}),
+		body("nested ifs", 4_096, func(n int) [][]byte {
+			code := Nop()
+			for range n {
+				code = If(LocalGet(0), code)
+			}
+			return [][]byte{code}
+		}),
+		body("branches over live operands", 20_000, func(n int) [][]byte {
+			return [][]byte{times(200, I32Load(0, LocalGet(0))), times(n, If(LocalGet(0))), times(200, Drop())}
+		}),
+		body("br_table targets", 120_000, func(n int) [][]byte {
+			return [][]byte{Block(LocalGet(0), BrTable(0, make([]uint32, n)...))}
+		}),
+		{"two functions of br_table targets", func(n int) []byte {
+			var b Builder
+			b.Memory(1)
+			code := Block(LocalGet(0), BrTable(0, make([]uint32, n)...))
+			b.ExportFunc("run_check", b.Func(Sig{}, I32s(1), code))
+			b.Func(Sig{}, I32s(1), code)
+			return b.Bytes()
+		}, 120_000},
+		{"calls over 256 mutable globals", func(n int) []byte {
+			var b Builder
+			b.Memory(1)
+			for range 256 {
+				b.Global(I32, true, one)
+			}
+			f := b.Func(Sig{}, nil)
+			b.ExportFunc("run_check", b.Func(Sig{}, nil, times(n, Call(f))))
+			return b.Bytes()
+		}, 60_000},
+		{"calls of 255 parameters and results", func(n int) []byte {
+			var b Builder
+			b.Memory(1)
+			var args []byte
+			for i := range 255 {
+				args = Seq(args, LocalGet(uint32(i)))
+			}
+			wide := Sig{repeated(255, I64), repeated(255, I64)}
+			f := b.Func(wide, nil, args)
+			g := b.Func(wide, nil, args, times(n, Call(f)))
+			b.ExportFunc("run_check", b.Func(Sig{}, nil, times(255, I64Const(1)), Call(g), times(255, Drop())))
+			return b.Bytes()
+		}, 60_000},
+		{"block parameters", func(n int) []byte {
+			var b Builder
+			b.Memory(1)
+			t := b.Type(Sig{repeated(255, I64), repeated(255, I64)})
+			b.ExportFunc("run_check", b.Func(Sig{}, I32s(1), times(255, I64Const(1)),
+				times(n, LocalGet(0), typed(opcodeIf, t, Nop())), times(255, Drop())))
+			return b.Bytes()
+		}, 60_000},
+		{"a value kept over each call", func(n int) []byte {
+			var b Builder
+			b.Memory(1)
+			f := b.Func(Sig{Results: I32s(1)}, nil, one)
+			b.ExportFunc("run_check", b.Func(Sig{}, nil, times(n, Drop(I32Add(Call(f), Call(f))))))
+			return b.Bytes()
+		}, 60_000},
+		{"calls through a table", func(n int) []byte {
+			var b Builder
+			b.Memory(1)
+			b.Table(FuncRef, 1, 1)
+			b.Elem(0, b.Func(Sig{}, nil))
+			b.ExportFunc("run_check", b.Func(Sig{}, nil, times(n, CallIndirect(b.Type(Sig{}), I32Const(0)))))
+			return b.Bytes()
+		}, 60_000},
+		{"vector constants", func(n int) []byte {
+			constant := Seq([]byte{0xfd, 12}, make([]byte, 16), Drop())
+			return guest(1, nil, times(n, constant))
+		}, 20_000},
+		{"small functions", func(n int) []byte { return manyFunctions(n, Nop()) }, 80_000},
+		{"small functions with a loop and a call", func(n int) []byte {
+			return manyFunctions(n, Loop(Call(0), BrIf(0, I32Const(0))))
+		}, 80_000},
+	}
+}
+
+func manyFunctions(n int, body []byte) []byte {
+	var b Builder
+	b.Memory(1)
+	b.Func(Sig{}, nil)
+	for range n - 2 {
+		b.Func(Sig{}, nil, body)
+	}
+	b.ExportFunc("run_check", b.Func(Sig{}, nil))
+	return b.Bytes()
+}
+
+// compileBombs must be refused before anything is compiled. An interpreter
+// compiles nothing, so most of them are harmless there.
+func (c *corpus) compileBombs() {
+	tooMuch := refused("WithInterpreter")
+	bomb := func(name string, n int, interpreted Verdict) {
+		for _, b := range Bombs() {
+			if b.Name == name {
+				c.add(name+", too many", tooMuch, func() []byte { return b.Shape(n) }).Interpreted = interpreted
+				return
+			}
+		}
+		misuse("no bomb %q", name)
+	}
+	bomb("ifs", 8_000, returns)
+	bomb("early returns", 8_000, returns)
+	bomb("fills", 3_000, returns)
+	bomb("loops", 16_000, returns)
+	bomb("ifs over 1,000 locals", 5_900, returns)
+	bomb("branches over live operands", 5_900, returns)
+	bomb("nested loops", 20_000, returns)
+	bomb("br_table targets", 75_000, returns)
+	bomb("calls over 256 mutable globals", 9_900, returns)
+	bomb("calls of 255 parameters and results", 40_000, refused("for an interpreted module"))
+	c.add("a body of 240 KB of fills", tooMuch, func() []byte {
+		return guest(1, nil, times(26_000, MemoryFill(operands(0, 0, 0))))
+	}).Interpreted = returns
+	c.add("a module of 600 expensive functions", tooMuch, func() []byte {
+		return manyFunctions(600, times(2000, If(I32Const(0))))
+	}).Interpreted = returns
+	c.add("16 MiB of instructions", tooMuch, func() []byte {
+		return manyFunctions(64, times(125_000, []byte{0x01, 0x01}))
+	}).Interpreted = refused("for an interpreted module")
+}
