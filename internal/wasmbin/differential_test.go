@@ -50,7 +50,7 @@ func TestDifferential(t *testing.T) {
 				}
 			}
 			units = append(units, w.used(m))
-			w.r.Close(w.ctx)
+			w.close()
 		}
 		if units[0] != units[1] {
 			t.Errorf("seed %d: the engines used %d and %d units", seed, units[0], units[1])

@@ -89,7 +89,7 @@ func FuzzRun(f *testing.F) {
 // runAll calls every export with zeros and tells what came of it.
 func runAll(t *testing.T, in *wasmbin.Info, out []byte, meta *wasmbin.Meta, slice int64) string {
 	w := newWorld(t, wazero.NewRuntimeConfigInterpreter().WithMemoryLimitPages(32))
-	defer w.r.Close(w.ctx)
+	defer w.close()
 	w.slice, w.budget = slice, 200_000
 	m, err := w.start(out, meta)
 	if m == nil {

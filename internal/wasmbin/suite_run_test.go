@@ -85,7 +85,7 @@ func runScript(t *testing.T, engine, file string) int {
 		t.Fatalf("%s: %v", file, err)
 	}
 	run := &suiteRun{world: newWorld(t, engines[engine]()), dir: filepath.Dir(file), named: map[string]api.Module{}}
-	defer run.r.Close(run.ctx)
+	defer run.close()
 	helper := filepath.Join(run.dir, "..", "..", "testdata", "spectest.wasm")
 	if run.modules["spectest"], err = run.load(helper); err != nil {
 		t.Fatalf("%s: %v", helper, err)

@@ -40,7 +40,7 @@ func newWorld(t testing.TB, cfg wazero.RuntimeConfig) *world {
 	w := &world{modules: map[string]api.Module{}, slice: 50_000, budget: math.MaxInt64}
 	w.ctx = experimental.WithImportResolver(context.Background(), func(name string) api.Module { return w.modules[name] })
 	w.r = wazero.NewRuntimeWithConfig(w.ctx, cfg.WithCoreFeatures(api.CoreFeaturesV2))
-	t.Cleanup(func() { w.r.Close(w.ctx) })
+	t.Cleanup(w.close)
 	c, err := w.r.NewHostModuleBuilder(wasmbin.ImportModule).NewFunctionBuilder().
 		WithGoFunction(api.GoFunc(w.refill), []api.ValueType{api.ValueTypeI64}, []api.ValueType{api.ValueTypeI64}).
 		Export(wasmbin.ImportRefill).Compile(w.ctx)
@@ -53,6 +53,15 @@ func newWorld(t testing.TB, cfg wazero.RuntimeConfig) *world {
 	}
 	w.modules[wasmbin.ImportModule] = host
 	return w
+}
+
+// close frees the runtime. A test that makes many worlds calls it early, as
+// all of them are kept to its end otherwise.
+func (w *world) close() {
+	if w.r != nil {
+		w.r.Close(w.ctx)
+	}
+	w.r, w.ctx, w.modules = nil, nil, nil
 }
 
 func moduleConfig() wazero.ModuleConfig {
