@@ -93,11 +93,10 @@ func lastError() Func {
 
 // addr is a guest's host and port as one text. The host is left as it is but
 // for outer white space: what counts as malformed is for the Guard to say, and
-// it splits at the last colon, so that nothing here can be read in two ways.
-func addr(host []byte, port uint32) (string, error) {
+// it splits at the last colon, so that nothing here can be read in two ways. A
+// host that is longer than any can be is cut, which leaves it as malformed.
+func addr(host []byte, port uint32) string {
 	const most = 1024 // no name or address comes near; nothing larger is copied
-	if len(host) > most {
-		return "", fmt.Errorf("%w: host of %d bytes", ErrInvalid, len(host))
-	}
-	return fmt.Sprintf("%s:%d", strings.TrimSpace(string(host)), port), nil
+	text := strings.TrimSpace(string(host[:min(len(host), 2*most)]))
+	return fmt.Sprintf("%s:%d", text[:min(len(text), most)], port)
 }

@@ -7,7 +7,6 @@ import (
 	"fmt"
 	"io"
 	"net/http"
-	"net/url"
 	"time"
 
 	"github.com/sandcheck/sandcheck/limits"
@@ -65,15 +64,14 @@ func (r *httpRequestDoc) do(ctx context.Context, s *Session) (*httpAnswer, error
 	if s.Net == nil {
 		return nil, netproxy.ErrDenied
 	}
-	u, err := parseURL(r.URL)
+	u, err := netproxy.ParseURL(r.URL, "http", "https")
 	if err != nil {
-		return nil, err
+		return nil, malformed(s, err)
 	}
 	req, err := http.NewRequestWithContext(ctx, r.Method, u.String(), bytes.NewReader(r.Body))
 	if err != nil {
-		return nil, fmt.Errorf("%w: method: %q is not a token", ErrInvalid, r.Method)
+		return nil, malformed(s, fmt.Errorf("%w: method: %q is not a token", ErrInvalid, r.Method))
 	}
-	req.URL = u // the text above only had to parse; what is judged is u itself
 	req.Header = r.Header
 	if err := s.Net.VetHeader(u, r.Header); err != nil {
 		return nil, err
@@ -111,25 +109,13 @@ func (r *httpRequestDoc) refuseBody(client *http.Client, req *http.Request) erro
 	return r.BodyErr
 }
 
-// parseURL reads the URL once. Whether its parts are allowed is the Guard's
-// business, which takes the host from the same value that is dialled.
-func parseURL(text string) (*url.URL, error) {
-	const most = 8 << 10
-	if len(text) > most {
-		return nil, fmt.Errorf("%w: url of %d bytes, at most %d", ErrInvalid, len(text), most)
+// malformed is a request that never becomes one. The Guard still makes its
+// Decision, and a run that it no longer listens to is refused as ever.
+func malformed(s *Session, err error) error {
+	if refused := s.Net.VetHeader(nil, nil); errors.Is(refused, netproxy.ErrDenied) {
+		return refused
 	}
-	if text == "" {
-		return nil, fmt.Errorf("%w: url is missing", ErrInvalid)
-	}
-	u, err := url.Parse(text)
-	if err != nil {
-		var cause *url.Error
-		if errors.As(err, &cause) {
-			err = cause.Err // the whole error quotes the URL, query included
-		}
-		return nil, fmt.Errorf("%w: url: %w", ErrInvalid, err)
-	}
-	return u, nil
+	return err
 }
 
 // readBody reads up to the body cap, which the guest may lower. What lies beyond

@@ -43,11 +43,7 @@ func (c *Call) dial(ctx context.Context, network string) (net.Conn, error) {
 	if c.Session.Net == nil {
 		return nil, netproxy.ErrDenied
 	}
-	target, err := addr(c.In[0], c.Ints[0])
-	if err != nil {
-		return nil, err
-	}
-	return c.Session.Net.DialContext(ctx, network, target)
+	return c.Session.Net.DialContext(ctx, network, addr(c.In[0], c.Ints[0]))
 }
 
 // tcpRead reads once, so that short reads are normal. After a timeout the

@@ -7,6 +7,7 @@ import (
 	"net"
 	"net/netip"
 	"strings"
+	"sync"
 	"syscall"
 	"time"
 
@@ -244,7 +245,7 @@ func (g *Guard) checkedDialer(d Dialer) Dialer {
 	if !ok {
 		return d
 	}
-	g.policy.directed = directedBroadcast()
+	g.policy.directed = sync.OnceValue(directedBroadcast)
 	checked := *plain
 	checked.Control = nil // called below; ControlContext would win over it
 	checked.ControlContext = func(ctx context.Context, network, address string, raw syscall.RawConn) error {
@@ -269,13 +270,15 @@ func (g *Guard) checkedDialer(d Dialer) Dialer {
 	return &checked
 }
 
-// directedBroadcast knows the broadcast addresses of this host's networks as
-// they are now. One datagram to such an address asks a whole network.
-func directedBroadcast() func(netip.Addr) bool {
+// directedBroadcast lists the broadcast addresses of this host's networks, as
+// they are when a run sends its first datagram. One datagram to such an address
+// asks a whole network. Where they cannot be listed, the socket option still
+// refuses them.
+func directedBroadcast() map[netip.Addr]bool {
 	known := map[netip.Addr]bool{}
 	addrs, err := net.InterfaceAddrs()
 	if err != nil {
-		return nil // the socket option still refuses them
+		return nil
 	}
 	for _, a := range addrs {
 		n, ok := a.(*net.IPNet)
@@ -292,7 +295,7 @@ func directedBroadcast() func(netip.Addr) bool {
 		}
 		known[lastAddr(netip.PrefixFrom(ip.Unmap(), ones))] = true
 	}
-	return func(a netip.Addr) bool { return known[a] }
+	return known
 }
 
 func lastAddr(p netip.Prefix) netip.Addr {

@@ -20,7 +20,7 @@ type policy struct {
 	denyAddrs  []netip.AddrPort
 	strict     bool
 	opaque     bool
-	directed   func(netip.Addr) bool // directed broadcast of this host; nil: none
+	directed   func() map[netip.Addr]bool // directed broadcast of this host, read once; nil: none
 	identities []identity
 }
 
@@ -249,7 +249,7 @@ func (p *policy) judge(ap netip.AddrPort, udp, byName bool) judgement {
 			return judgement{reason: HostDenied, rule: rule, hopeless: true}
 		}
 	}
-	if udp && p.directed != nil && p.directed(a) {
+	if udp && p.directed != nil && p.directed()[a] {
 		return judgement{reason: BadAddress, hopeless: true}
 	}
 	out := judgement{ok: true, reason: Granted}
