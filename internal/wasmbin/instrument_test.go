@@ -215,9 +215,9 @@ func TestStartThatIsImported(t *testing.T) {
 // TestTableMaximum lowers what a table may grow to.
 func TestTableMaximum(t *testing.T) {
 	t.Parallel()
-	wasm := module(types(fn(ts(tI32), ts(tI32))), funcs(0, 0), sec(4, ts(tFunc, 0, 10), ts(tExtern, 1, 5, 6)),
-		exports(export("a", 0, 0), export("b", 0, 1)),
-		code(body(op(0xd0, tFunc), get(0), op(0xfc, 15, 0)), body(op(0xd0, tExtern), get(0), op(0xfc, 15, 1))))
+	grow := func(table, elem byte) []byte { return body(op(0xd0, elem), get(0), op(0xfc, 15, table)) }
+	wasm := module(types(fn(ts(tI32), ts(tI32))), funcs(0, 0, 0), sec(4, ts(tFunc, 0, 10), ts(tExtern, 1, 5, 6), cat(ts(tFunc, 1, 0), u32(1_000))),
+		exports(export("a", 0, 0), export("b", 0, 1), export("c", 0, 2)), code(grow(0, tFunc), grow(1, tExtern), grow(2, tFunc)))
 	out, meta, err := metered(wasm, wasmbin.Limits{TableElems: 100}, wasmbin.InstrumentOptions{})
 	if err != nil {
 		t.Fatal(err)
@@ -232,7 +232,7 @@ func TestTableMaximum(t *testing.T) {
 			table string
 			by    uint64
 			want  int32
-		}{{"a", 86, -1}, {"a", 85, 10}, {"a", 1, -1}, {"b", 2, -1}, {"b", 1, 5}} {
+		}{{"a", 86, -1}, {"a", 85, 10}, {"a", 1, -1}, {"b", 2, -1}, {"b", 1, 5}, {"c", 86, -1}, {"c", 85, 0}} {
 			got, err := m.ExportedFunction(tt.table).Call(w.ctx, tt.by)
 			if err != nil || int32(got[0]) != tt.want {
 				t.Errorf("%s: grow %s by %d: %v, %v, want %d", engine, tt.table, tt.by, got, err, tt.want)
