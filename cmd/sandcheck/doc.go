@@ -30,7 +30,7 @@
 //	--grant-requested   grant all that the manifest asks for
 //	--unsigned          load the package although nobody vouches for it
 //	--timeout D         the longest that the run may take, such as 5s or 1m30s;
-//	                    10s if neither this nor the grant says more
+//	                    10s if neither this nor wall_ms of the grant is given
 //	--memory N          the most memory that the check may have, in MiB, from 1
 //	                    to 4096; 256 without it
 //	--format F          text for people (the default), nagios for monitoring

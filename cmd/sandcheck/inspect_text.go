@@ -7,7 +7,6 @@ import (
 
 	"github.com/sandcheck/sandcheck/capability"
 	"github.com/sandcheck/sandcheck/host"
-	"github.com/sandcheck/sandcheck/limits"
 	"github.com/sandcheck/sandcheck/manifest"
 )
 
@@ -34,12 +33,9 @@ func (p *page) list(title string, lines []string) {
 	}
 	p.head(title)
 	for _, l := range lines {
-		p.WriteString("  " + cut(oneLine(l), maxLine) + "\n")
+		p.line(l)
 	}
 }
-
-// maxLine is how much of one line of a package is worth reading.
-const maxLine = 500
 
 func (p *page) manifest(m *manifest.Manifest, d manifest.Digest) {
 	p.head("package")
@@ -94,7 +90,8 @@ func (p *page) imports(all []host.Import) {
 	}
 	p.head("imports")
 	for _, im := range all {
-		p.WriteString("  " + cut(oneLine(im.Module+"."+im.Name+" "+im.Type), maxLine) + "\n      " + oneLine(linked(im)) + "\n")
+		p.line(im.Module + "." + im.Name + " " + im.Type)
+		fmt.Fprintf(p, "      %s\n", oneLine(linked(im)))
 	}
 }
 
@@ -123,7 +120,7 @@ func (p *page) module(in *host.Inspection) {
 		if in.MemoryMax > 0 {
 			most = "at most " + in.MemoryMax.String()
 		}
-		p.item("memory", fmt.Sprintf("%v at first, %s", limits.Bytes(in.MemoryMin), most))
+		p.item("memory", fmt.Sprintf("%v at first, %s", in.MemoryMin, most))
 	}
 	p.item("tables", texts(in.Tables))
 	p.item("sections", cut(strings.Join(in.Sections, ", "), maxLine))

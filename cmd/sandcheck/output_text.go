@@ -21,7 +21,13 @@ import (
 // item and block only, indented, so that it can never pass for a heading of ours.
 type page struct{ strings.Builder }
 
-func (p *page) head(title string) { p.WriteString("\n" + title + "\n") }
+func (p *page) head(title string) { fmt.Fprintf(p, "\n%s\n", title) }
+
+// line writes one line of a list.
+func (p *page) line(text string) { fmt.Fprintf(p, "  %s\n", cut(oneLine(text), maxLine)) }
+
+// maxLine is how much of one line of a package is worth reading.
+const maxLine = 500
 
 // item writes one line; a label is padded, so that values stand in a column.
 func (p *page) item(label, text string) {
@@ -34,7 +40,7 @@ func (p *page) item(label, text string) {
 func (p *page) block(text string) {
 	text = strings.TrimSpace(clean(strings.ReplaceAll(text, "\r\n", "\n")))
 	for line := range strings.Lines(text) {
-		p.WriteString("  " + strings.TrimRight(line, "\n") + "\n")
+		fmt.Fprintf(p, "  %s\n", strings.TrimRight(line, "\n"))
 	}
 }
 
@@ -251,7 +257,7 @@ func (p *page) remarks(r *host.Report) {
 	}
 	if q.Len() > 0 {
 		p.head("remarks")
-		p.WriteString(q.String())
+		fmt.Fprint(p, q.String())
 	}
 }
 

@@ -358,6 +358,16 @@ func TestOddGuests(t *testing.T) {
 	}
 }
 
+// TestUnknownOfThePlugin is an UNKNOWN that is a finding, not a failure.
+func TestUnknownOfThePlugin(t *testing.T) {
+	t.Parallel()
+	got := invoke(t, "run", "--unsigned", "--grant-requested", "--format", "nagios", "--config", "{}", shared("tcp-banner"))
+	got.wantCode(t, 3)
+	if !strings.HasPrefix(got.out, "UNKNOWN: config has no host or port |") || got.err != "" {
+		t.Errorf("got %q and %q on stderr", got.out, got.err)
+	}
+}
+
 func TestBannerFromAHostilePeer(t *testing.T) {
 	t.Parallel()
 	l, err := net.Listen("tcp", "127.0.0.1:0")
