@@ -210,7 +210,7 @@ func WithStore(m manifest.Store) Option {
 }
 
 // WithVersionStore refuses packages that are older than one that was loaded
-// before, and other bytes under a version that was. Default: nothing is
+// before, and another plugin.wasm under a version that was. Default: nothing is
 // remembered.
 func WithVersionStore(v manifest.VersionStore) Option {
 	return optionFunc(func(s *settings) {
@@ -257,8 +257,8 @@ func WithRedactor(f func(string) string) Option {
 }
 
 // WithInterpreter runs guests without generating machine code: for systems that
-// forbid executable memory. It is some 50 times slower. Where the platform has
-// no compiler, the interpreter is used without this option.
+// forbid executable memory. Tight loops take some 50 to 100 times as long. Where
+// the platform has no compiler, the interpreter is used without this option.
 func WithInterpreter() Option {
 	return optionFunc(func(s *settings) { s.interpreter = true })
 }

@@ -79,9 +79,9 @@ type Limits struct {
 	Submits int
 	// LogLines bounds the log lines of a run. Default 1,000.
 	LogLines int
-	// Dials and Lookups bound the connection attempts and the name lookups of
-	// a run, Targets the distinct address and port pairs it sends datagrams
-	// to and the distinct names it looks up. Default 64 each.
+	// Dials bounds the connection attempts of a run, Lookups the distinct names
+	// that it looks up, Targets those names and the distinct address and port
+	// pairs that it sends datagrams to. Default 64 each.
 	Dials, Lookups, Targets int
 	// Denials is the number of refused network attempts after which every
 	// later attempt of the run is refused unjudged. Default 16.

@@ -6,8 +6,8 @@ import (
 	"time"
 )
 
-// Usage is what one run used. Every limit of Limits that a run can reach has
-// its counterpart here.
+// Usage is what one run used. Submits and log lines are in Calls, redirects in
+// the decisions of the run.
 type Usage struct {
 	// CPU is time spent in guest code, Wall the whole run, HostWait the part
 	// spent inside host functions, Instantiate the part before the entrypoint.
