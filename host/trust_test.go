@@ -195,4 +195,3 @@ func TestLoadRef(t *testing.T) {
 		t.Error("without a store")
 	}
 }
-
