@@ -81,7 +81,7 @@ func TestStandardGo(t *testing.T) {
 		best = min(best, time.Since(start))
 	}
 	t.Logf("%d bytes to %d, %d pieces of image, in %v", len(wasm), len(out), len(meta.Data), best)
-	if best > time.Second { // 40 ms on an idle machine
+	if best > 5*time.Second { // 40 ms on an idle machine
 		t.Errorf("decoding and instrumenting %d bytes took %v", len(wasm), best)
 	}
 	if _, err := wasmbin.Decode(wasm, wasmbin.Limits{Interpreted: true}); err != nil {

@@ -15,7 +15,7 @@ import (
 )
 
 // TestLargeModules bounds the time and the memory for modules as large as
-// they may be. The bounds are ten times what an idle machine needs.
+// they may be. The bounds leave room for a busy machine.
 func TestLargeModules(t *testing.T) {
 	wide := fn(rep(255, tI64), rep(255, tI64))
 	narrow := fn(nil, nil)
@@ -66,7 +66,7 @@ func handle(t *testing.T, name string, wasm []byte, l wasmbin.Limits) {
 	runtime.ReadMemStats(&after)
 	got := after.TotalAlloc - before.TotalAlloc
 	t.Logf("%s: %d bytes, %v, %d MiB allocated, %d bytes out, error %.80v", name, len(wasm), took, got>>20, size, err)
-	if took > 10*time.Second || got > 1<<30 {
+	if took > time.Minute || got > 1<<30 {
 		t.Errorf("%s: %v and %d bytes", name, took, got)
 	}
 }
@@ -102,7 +102,7 @@ func TestBombsCompileInBound(t *testing.T) {
 		took := time.Since(start)
 		r.Close(ctx)
 		t.Logf("%d %s at cost %d: %v", n, name, m.Info().FuncCost, took)
-		if took > 10*time.Second {
+		if took > time.Minute { // less than one second on an idle machine
 			t.Errorf("%d %s took %v to compile", n, name, took)
 		}
 	}

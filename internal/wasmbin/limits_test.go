@@ -132,3 +132,35 @@ func TestCostSuggestsInterpreter(t *testing.T) {
 		t.Errorf("a module over the cost: %v, want a hint at the interpreter", err)
 	}
 }
+
+func TestCompileCost(t *testing.T) {
+	t.Parallel()
+	mutable := cat(ts(tI32, 1), i32c(1), ts(0x0b))
+	for _, tt := range []struct {
+		name    string
+		globals int
+		body    []byte
+		want    int // in milliseconds, rounded up
+	}{
+		{"2,001 instructions", 0, body(rep(2_000, 0x01)), 5},
+		// 25 b*b with three branches for each loop, because of its charge.
+		{"1,000 loops", 0, body(rep(1_000, 0x03, 0x40, 0x0b)), 225 + 5},
+		{"100 ifs over 1,000 locals", 0, bodyWith(cat(ts(1), u32(1_000), ts(tI32)), rep(100, 0x41, 0, 0x04, 0x40, 0x0b)), 164},
+		{"100 ifs over 1,000 operands", 0, body(rep(1_000, 0x41, 0), rep(100, 0x41, 0, 0x04, 0x40, 0x0b), rep(1_000, 0x1a)), 166},
+		{"1,000 calls", 0, body(rep(1_000, 0x10, 0)), 9},
+		{"1,000 calls with 10 mutable globals", 10, body(rep(1_000, 0x10, 0)), 29},
+		{"100 fills", 0, body(rep(100, 0x41, 0, 0x41, 0, 0x41, 0, 0xfc, 11, 0)), 4 + 2 + 1},
+	} {
+		t.Run(tt.name, func(t *testing.T) {
+			t.Parallel()
+			wasm := module(types(fn(nil, nil)), funcs(0), memory(0, 1), globals(slices.Repeat([][]byte{mutable}, tt.globals)...), code(tt.body))
+			m, err := wasmbin.Decode(wasm, wasmbin.Limits{})
+			if err != nil {
+				t.Fatal(err)
+			}
+			if got := m.Info().FuncCost; got != tt.want {
+				t.Errorf("cost %d, want %d", got, tt.want)
+			}
+		})
+	}
+}
