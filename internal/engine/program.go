@@ -87,7 +87,7 @@ func (p *Program) Run(ctx context.Context, r *abi.Run) (out Outcome) {
 		inst.close(&out)
 	}
 	out.CPU = m.cpu
-	out.Err = ending(ctx, err)
+	out.Err = p.ending(ctx, err)
 	if limit := r.Limits.CPU; out.Err == nil && m.cpu > limit { // found too late for a refill
 		out.Err = &abi.Stop{Cause: &limits.ExceededError{Resource: "cpu", Limit: int64(limit), Used: int64(m.cpu)}}
 	}

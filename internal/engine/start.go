@@ -47,7 +47,7 @@ func (p *Program) start(ctx context.Context, r *abi.Run, m *meter, inst *instanc
 	defer m.half(ctx)()
 	defer r.Try(ctx)()
 	before, has := stackPointer(inst.m)
-	err := ending(ctx, inst.call(ctx, "_start"))
+	err := p.ending(ctx, inst.call(ctx, "_start"))
 	var exit *abi.Exit
 	if errors.As(err, &exit) && exit.Code == 0 {
 		err = nil

@@ -3,6 +3,8 @@ package engine
 import (
 	"context"
 	"errors"
+	"fmt"
+	"strconv"
 	"strings"
 
 	"github.com/sandcheck/sandcheck/internal/abi"
@@ -38,7 +40,7 @@ var kinds = map[string]string{
 // ending turns what a call into the guest returned into nil, *abi.Exit,
 // *abi.Stop, *abi.StartCalled, *Trap or, if wazero itself failed, another error.
 // The text of the error is read only for the trap's kind and frames.
-func ending(ctx context.Context, err error) error {
+func (p *Program) ending(ctx context.Context, err error) error {
 	var (
 		exit    *abi.Exit
 		stop    *abi.Stop
@@ -58,12 +60,12 @@ func ending(ctx context.Context, err error) error {
 	case errors.As(err, &started):
 		return started
 	case errors.As(err, &crashed):
-		return &Trap{Kind: "host_panic", Frames: frames(err), Cause: crashed}
+		return &Trap{Kind: "host_panic", Frames: p.frames(err), Cause: crashed}
 	case errors.As(err, &deep):
-		return &Trap{Kind: "stack_overflow", Frames: frames(err)}
+		return &Trap{Kind: "stack_overflow", Frames: p.frames(err)}
 	}
 	if kind, ok := trapKind(err); ok {
-		return &Trap{Kind: kind, Frames: frames(err)}
+		return &Trap{Kind: kind, Frames: p.frames(err)}
 	}
 	return err
 }
@@ -91,7 +93,7 @@ const (
 // frames reads the guest's frames out of wazero's text, the only place that has
 // them. Names are the guest's own, so they are cut and cleaned. Frames that
 // metering added are left out: no guest can have a name like theirs.
-func frames(err error) []string {
+func (p *Program) frames(err error) []string {
 	_, text, ok := strings.Cut(err.Error(), "wasm stack trace:\n")
 	if !ok {
 		return nil
@@ -102,11 +104,33 @@ func frames(err error) []string {
 		if !ok || len(kept) == keptFrames {
 			break
 		}
-		line = strings.TrimPrefix(strings.TrimSpace(line), ".") // an anonymous module
+		line = strings.TrimSpace(line)
+		if rest, ok := strings.CutPrefix(line, "."); ok && !strings.HasPrefix(rest, ".") {
+			line = rest // of an anonymous module; otherwise the remark that more follow
+		}
 		if strings.HasPrefix(line, wasmbin.HiddenPrefix) {
 			continue
 		}
-		kept = append(kept, plain.Cut(plain.Line(line), frameBytes))
+		kept = append(kept, plain.Cut(plain.Line(p.renumber(line)), frameBytes))
 	}
 	return kept
+}
+
+// renumber gives a function without a name the index that it had before
+// metering.
+func (p *Program) renumber(frame string) string {
+	digits, ok := strings.CutPrefix(frame, "$")
+	if !ok {
+		return frame
+	}
+	digits, rest, _ := strings.Cut(digits, "(")
+	metered, err := strconv.Atoi(digits)
+	if err != nil {
+		return frame
+	}
+	index, ok := p.o.Meta.Original(metered)
+	if !ok {
+		return frame
+	}
+	return fmt.Sprintf("$%d(%s", index, rest)
 }
