@@ -33,7 +33,7 @@ var edges = map[string][]string{
 	"netproxy/netproxytest": {"netproxy", "limits"},
 
 	// Level 2: what a package asks for, what a guest may call.
-	"manifest": {"limits", "netproxy", "internal/plain", "internal/strict", "gopkg.in/yaml.v3"},
+	"manifest":                 {"limits", "netproxy", "internal/plain", "internal/strict", "gopkg.in/yaml.v3"},
 	"manifest/filestore":       {"limits", "manifest", "manifest/internal/flight"},
 	"manifest/httpstore":       {"limits", "manifest", "manifest/internal/flight"},
 	"manifest/manifesttest":    {"limits", "manifest"},
