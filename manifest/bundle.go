@@ -68,6 +68,7 @@ func WriteBundle(w io.Writer, p *Package) error {
 	}
 	z := zip.NewWriter(w)
 	for _, name := range slices.Sorted(maps.Keys(p.Files)) {
+		//lint:ignore SA1019 Modified would add a second timestamp, which older readers do not know
 		h := &zip.FileHeader{Name: name, Method: zip.Deflate, ModifiedDate: 1<<5 | 1} // 1980-01-01
 		h.SetMode(0o644)
 		f, err := z.CreateHeader(h)

@@ -27,7 +27,7 @@ func compileIdentities(list []Identity) ([]identity, error) {
 	seen := map[string]bool{}
 	for i, in := range list {
 		bad := func(format string, args ...any) {
-			errs = append(errs, fmt.Errorf("Identities[%d] %q: %s", i, in.ID, fmt.Sprintf(format, args...)))
+			errs = append(errs, fmt.Errorf("config: Identities[%d] %q: %s", i, in.ID, fmt.Sprintf(format, args...)))
 		}
 		if in.ID == "" || seen[in.ID] {
 			bad("needs an ID of its own")

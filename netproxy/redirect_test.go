@@ -222,7 +222,7 @@ func TestW21HeadersAcrossOrigins(t *testing.T) {
 func TestGrantedHopThatFailsSaysSo(t *testing.T) {
 	t.Parallel()
 	var n netproxytest.Network
-	n.HandleHTTP("http://a.example", http.RedirectHandler("http://gone.example/", 302))
+	n.HandleHTTP("http://a.example", http.RedirectHandler("http://gone.example/", http.StatusFound))
 	n.FailDNS("gone.example", &net.DNSError{Err: "no such host", IsNotFound: true})
 	g, _ := newGuard(t, &n, open80, nil)
 	_, _, err := get(t.Context(), g.HTTPClient(netproxy.HTTPOptions{}), "http://a.example/")

@@ -4,7 +4,6 @@ import (
 	"errors"
 	"fmt"
 	"net/netip"
-	"slices"
 )
 
 // Rules says what may be reached. The zero value reaches nothing, and an absent
@@ -156,13 +155,6 @@ func parseNetwork(text string) (netip.Prefix, error) {
 func single(a netip.Addr) netip.Prefix {
 	a = a.Unmap()
 	return netip.PrefixFrom(a, a.BitLen())
-}
-
-// clone returns r with lists of its own.
-func (r Rules) clone() Rules {
-	r.Domains, r.Networks = slices.Clone(r.Domains), slices.Clone(r.Networks)
-	r.Ports, r.Answers = slices.Clone(r.Ports), slices.Clone(r.Answers)
-	return r
 }
 
 func index(key string, i int) string { return fmt.Sprintf("%s[%d]", key, i) }

@@ -132,11 +132,11 @@ func samePackage(got, want *manifest.Package) error {
 	case !maps.EqualFunc(got.Files, want.Files, bytes.Equal):
 		return fmt.Errorf("its files are not those that were put in: %q", slices.Sorted(maps.Keys(got.Files)))
 	case !bytes.Equal(got.Wasm, want.Wasm):
-		return errors.New("Wasm is not plugin.wasm")
+		return errors.New("its Wasm is not plugin.wasm")
 	case got.Manifest == nil || got.Manifest.ID != want.Manifest.ID || got.Manifest.Version != want.Manifest.Version:
-		return errors.New("Manifest is not that of plugin.yaml")
+		return errors.New("its Manifest is not that of plugin.yaml")
 	case (got.Schema == nil) != (want.Schema == nil):
-		return errors.New("Schema is not that of config.schema.json")
+		return errors.New("its Schema is not that of config.schema.json")
 	case !slices.EqualFunc(got.Signatures, want.Signatures, bytes.Equal):
 		return fmt.Errorf("it brings %d signatures, not the %d that were put in", len(got.Signatures), len(want.Signatures))
 	}

@@ -72,7 +72,7 @@ func (s dialerSuite) dial(ctx context.Context) (net.Conn, error) {
 	case err != nil && c != nil:
 		return nil, broken("Dialer", 4, "it returned a connection and an error: %v", err)
 	case err != nil:
-		return nil, fmt.Errorf("Dialer cannot reach the echo server at %v: %w", s.echo, err)
+		return nil, fmt.Errorf("the Dialer cannot reach the echo server at %v: %w", s.echo, err)
 	}
 	return c, nil
 }
