@@ -3,9 +3,11 @@ package host
 import (
 	"context"
 	"errors"
+	"fmt"
 	"sync"
 	"time"
 
+	"github.com/sandcheck/sandcheck/internal/abi"
 	"github.com/sandcheck/sandcheck/internal/engine"
 )
 
@@ -82,6 +84,10 @@ func (r *Runtime) Stats() Stats {
 // what still runs is left alone, for memory is never freed under a guest, and a
 // later Close may finish the work. Closing twice is safe.
 func (r *Runtime) Close(ctx context.Context) error {
+	// Refused whole: half a Close would stop everybody's runs.
+	if name := abi.FuncName(ctx); name != "" {
+		return &Error{Op: "close", Err: fmt.Errorf("called from inside the host function %s, which it would wait for", name)}
+	}
 	r.mu.Lock()
 	if r.freed {
 		r.mu.Unlock()
