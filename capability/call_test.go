@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 	"math"
+	"net/url"
 	"strings"
 	"testing"
 	"time"
@@ -150,6 +151,7 @@ func TestFailKeepsWhatTheGuestMayKnow(t *testing.T) {
 		{"denied says nothing more", denied, "denied: own"},
 		{"a host failure keeps its text", errors.New("open /etc/secret: no"), "internal: own: failed"},
 		{"so does a timeout", context.DeadlineExceeded, "timeout: own: the time was up"},
+		{"nor does a URL go out", &url.Error{Op: "Get", URL: "https://u:p@h/?token=s3cr3t", Err: capability.ErrInvalid}, "invalid: own: invalid argument"},
 		{"not offered", capability.NotFound, "not_found: own: this host does not offer the function"},
 		{"a text of several lines", capabilityInvalid("a\r\nb\x1b[31mc\x00d"), "invalid: own: invalid argument: a b\ufffdc\ufffdd"},
 	} {

@@ -374,6 +374,9 @@ func TestHTTPOverTheNetwork(t *testing.T) {
 				http.Redirect(w, r, "https://other.example.org/", http.StatusFound)
 			case "/here":
 				http.Redirect(w, r, "/", http.StatusFound)
+			case "/spoilt":
+				w.Header().Set("Location", "https://u:p@api.example.com/")
+				w.WriteHeader(http.StatusFound)
 			case "/lost":
 				w.WriteHeader(http.StatusFound)
 			case "/body":
@@ -404,6 +407,7 @@ func TestHTTPOverTheNetwork(t *testing.T) {
 		{"a redirect by hand", `"url":"https://api.example.com/away","redirect":" MANUAL "`, "302\n<a href=\"https://other.example.org/\">Found</a>.\n\n", ""},
 		{"a redirect without a Location", `"url":"https://api.example.com/lost"`, "302\n", ""},
 		{"a redirect elsewhere", `"url":"https://api.example.com/away"`, "-2", "denied: http_request"},
+		{"a redirect that makes no sense", `"url":"https://api.example.com/spoilt?token=s3cr3t"`, "-2", "denied: http_request"},
 		{"a port that is not granted", `"url":"https://api.example.com:8443/"`, "-2", "denied: http_request"},
 		{"a method that is not allowed", `"method":"TRACE","url":"https://api.example.com/"`, "-2", "denied: http_request"},
 		{"bad base64", `"url":"https://api.example.com/","body_base64":"Yg"`, "-1", "invalid: http_request: "},
@@ -431,7 +435,7 @@ func TestHTTPOverTheNetwork(t *testing.T) {
 			if !strings.HasPrefix(told, tt.told) || tt.want == "-2" && told != tt.told {
 				t.Errorf("last_error = %q, want %q", told, tt.told)
 			}
-			for _, secret := range []string{"45.", "example.com", "https://"} {
+			for _, secret := range []string{"45.", "example.com", "https://", "s3cr3t"} {
 				if strings.Contains(told, secret) {
 					t.Errorf("last_error = %q, which tells %q", told, secret)
 				}
