@@ -11,6 +11,7 @@ import (
 	"strings"
 	"syscall"
 	"testing"
+	"time"
 )
 
 // TestSignals interrupts the command in the middle of a run: when the guest has
@@ -32,9 +33,11 @@ func TestSignals(t *testing.T) {
 			if err := cmd.Start(); err != nil {
 				t.Fatal(err)
 			}
+			// A command that ends without connecting must not hold the test.
+			_ = l.(*net.TCPListener).SetDeadline(time.Now().Add(30 * time.Second))
 			conn, err := l.Accept()
 			if err != nil {
-				t.Fatal(err)
+				t.Fatalf("%v\nstdout:\n%s\nstderr:\n%s", err, &out, &errs)
 			}
 			defer conn.Close()
 			if err := cmd.Process.Signal(sig); err != nil {
