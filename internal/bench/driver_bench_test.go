@@ -1,0 +1,97 @@
+package bench_test
+
+import (
+	"flag"
+	"fmt"
+	"math"
+	"slices"
+	"strconv"
+	"strings"
+	"testing"
+	"time"
+)
+
+// rounds is how often a benchmark that counts by itself measures: n times, or
+// as often as "-benchtime 3x" says.
+func rounds(b *testing.B, n int) int {
+	b.Helper()
+	text, exact := strings.CutSuffix(flag.Lookup("test.benchtime").Value.String(), "x")
+	if !exact {
+		return n
+	}
+	n, err := strconv.Atoi(text)
+	if err != nil {
+		b.Fatalf("-benchtime %q: %v", text, err)
+	}
+	return n
+}
+
+// variant is one way of doing the same work. run does it once and answers how
+// long that took.
+type variant struct {
+	name string
+	run  func() time.Duration
+}
+
+// timed makes a variant of work whose whole time counts.
+func timed(name string, work func()) variant {
+	return variant{name, func() time.Duration {
+		began := time.Now()
+		work()
+		return time.Since(began)
+	}}
+}
+
+// compare runs the variants in turn, so that a noisy minute is the same minute
+// for all of them, and reports their medians in the given unit ("us", "ms", or
+// "ns") and the ratio of each to the first.
+func compare(b *testing.B, unit string, variants ...variant) {
+	b.Helper()
+	all := make([]sample, len(variants))
+	for b.Loop() {
+		for i, v := range variants {
+			all[i] = append(all[i], v.run())
+		}
+	}
+	b.ReportMetric(0, "ns/op") // of all variants together says nothing
+	base := all[0].at(0.5)
+	for i, v := range variants {
+		median := all[i].at(0.5)
+		b.ReportMetric(in(unit, median), v.name+"-"+unit)
+		if i > 0 {
+			b.ReportMetric(float64(median)/float64(base), v.name+"/"+variants[0].name)
+		}
+	}
+}
+
+// sample is a number of measured times.
+type sample []time.Duration
+
+// at is the smallest time that a share of p is not above.
+func (s sample) at(p float64) time.Duration {
+	if len(s) == 0 {
+		return 0
+	}
+	sorted := slices.Sorted(slices.Values(s))
+	return sorted[max(0, int(math.Ceil(p*float64(len(sorted))))-1)]
+}
+
+// report tells median, 99th percentile and maximum, each under a name that
+// begins with prefix, in the given unit.
+func (s sample) report(b *testing.B, prefix, unit string) {
+	b.Helper()
+	for _, q := range []struct {
+		name string
+		p    float64
+	}{{"p50", 0.5}, {"p99", 0.99}, {"max", 1}} {
+		b.ReportMetric(in(unit, s.at(q.p)), prefix+q.name+"-"+unit)
+	}
+}
+
+func in(unit string, d time.Duration) float64 {
+	scale, ok := map[string]time.Duration{"ns": 1, "us": time.Microsecond, "ms": time.Millisecond}[unit]
+	if !ok {
+		panic(fmt.Sprintf("unit %q", unit))
+	}
+	return float64(d) / float64(scale)
+}
