@@ -7,6 +7,7 @@ import (
 	"fmt"
 	"log/slog"
 	"strings"
+	"time"
 
 	"github.com/sandcheck/sandcheck/capability"
 	"github.com/sandcheck/sandcheck/internal/abi"
@@ -27,6 +28,7 @@ func (r *run) audit(ctx context.Context, d netproxy.Decision) {
 	if d.Func == "" {
 		d.Func = cmp.Or(abi.FuncName(ctx), r.inside())
 	}
+	d.At = r.p.rt.now().Add(-time.Since(d.At)) // on the clock of the report
 	r.decide(ctx, d)
 }
 

@@ -94,25 +94,34 @@ func missing(name string) *Error {
 	return &Error{File: name, Rule: "entry_missing", Message: "is missing or empty: every package has a plugin.yaml and a plugin.wasm"}
 }
 
-// readFile reads a regular file of at most most bytes.
+// readFile reads a regular file of at most most bytes. It looks before it opens:
+// opening a named pipe waits for a writer, for ever if the author likes.
 func readFile(fsys fs.FS, name string, most limits.Bytes) ([]byte, error) {
+	info, err := fs.Stat(fsys, name)
+	if err := regular(name, info, err); err != nil {
+		return nil, err
+	}
 	f, err := fsys.Open(name)
 	if err != nil {
 		return nil, err
 	}
 	defer f.Close() // only read from, so a late error cannot matter
-	info, err := f.Stat()
-	if err != nil {
+	info, err = f.Stat()
+	if err := regular(name, info, err); err != nil {
 		return nil, err
-	}
-	if !info.Mode().IsRegular() {
-		return nil, &Error{File: name, Rule: "entry_not_regular", Message: fmt.Sprintf("is not a regular file (%v)", info.Mode().Type())}
 	}
 	content, err := limits.ReadAll(f, most)
 	if errors.Is(err, limits.ErrExceeded) {
 		return nil, tooLarge(name, most)
 	}
 	return content, err
+}
+
+func regular(name string, info fs.FileInfo, err error) error {
+	if err == nil && !info.Mode().IsRegular() {
+		err = &Error{File: name, Rule: "entry_not_regular", Message: fmt.Sprintf("is not a regular file (%v)", info.Mode().Type())}
+	}
+	return err
 }
 
 func tooLarge(name string, most limits.Bytes) *Error {

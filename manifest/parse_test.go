@@ -233,8 +233,8 @@ func TestW87(t *testing.T) {
 	doc := []byte(strings.Repeat("a: \n", 60_000))
 	var err error
 	took, allocated := measure(func() { _, err = manifest.Parse(doc) })
-	if err == nil || took > time.Second || allocated > 64<<20 {
-		t.Errorf("%d bytes: %v, %d MiB, error %v; want an error in under 1s and 64 MiB", len(doc), took, allocated>>20, err)
+	if err == nil || took > 5*time.Second || allocated > 64<<20 {
+		t.Errorf("%d bytes: %v, %d MiB, error %v; want an error in under 5s (it takes 30 ms) and 64 MiB", len(doc), took, allocated>>20, err)
 	}
 	var e *manifest.Error
 	if !errors.As(err, &e) || e.Rule != "manifest-key" || e.Line != 2 {
