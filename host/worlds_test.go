@@ -211,6 +211,8 @@ func packageNamed(t testing.TB, name string) *manifest.Package {
 	if err != nil {
 		t.Fatal(err)
 	}
+	// The race detector makes the interpreter many times slower.
+	pkg.Manifest.Resources.CPU = unpaced().Wall
 	return pkg
 }
 
