@@ -33,6 +33,7 @@ func (v *validator) reference(code byte) {
 		}
 		v.push(I32)
 	case opRefFunc:
+		v.room += roomFuncRef
 		at := v.pos
 		f := v.u32()
 		switch {

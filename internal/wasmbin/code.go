@@ -62,7 +62,7 @@ func (d *decoder) budget(v *validator, s span) {
 	f.MostOperands = max(f.MostOperands, v.mostVals)
 	f.DeepestBlocks = max(f.DeepestBlocks, v.mostBlocks)
 	f.DeepestLoops = max(f.DeepestLoops, v.mostLoops)
-	d.ops += v.instrs + v.targets + chargeOps*uint64(d.m.bodies[len(d.m.bodies)-1].charges)
+	d.ops += funcOps + v.instrs + branchOps*v.branches + v.targets + chargeOps*uint64(d.m.bodies[len(d.m.bodies)-1].charges)
 	switch {
 	case d.lim.Unchecked:
 		return
@@ -72,26 +72,34 @@ func (d *decoder) budget(v *validator, s span) {
 		}
 		return
 	}
-	const cure = "run it with the interpreter (WithInterpreter), or build it with smaller functions"
+	d.boundRoom(v, s.from)
 	if most := d.lim.FuncCost; cost > uint64(most)*1e6 {
 		d.problem(&Error{ID: TooComplex, Offset: s.from, Func: int(v.fn), What: "compile cost",
-			Reason: fmt.Sprintf("%d is more than the limit of %d for one function", milliseconds(cost), most), Cure: cure})
+			Reason: fmt.Sprintf("%d is more than the limit of %d for one function", milliseconds(cost), most), Cure: compileCure})
 	}
 	if most := d.lim.ModuleCost; d.cost > uint64(most)*1e6 {
 		d.failCure(TooComplex, s.from, "compile cost", fmt.Sprintf("the functions up to here cost %d, more than the limit of %d for a module",
-			milliseconds(d.cost), most), cure)
+			milliseconds(d.cost), most), compileCure)
 	}
 }
 
 func milliseconds(cost uint64) int { return int((cost + 999_999) / 1_000_000) }
 
+// compileCure helps where compiling would cost too much.
+const compileCure = "run it with the interpreter (WithInterpreter), or build it with smaller functions"
+
 // maxInterpreted bounds what the interpreter prepares for a module: some 56
-// bytes for each instruction, local and branch target. Standard Go has 1.5
+// bytes for each instruction, local and branch target. Standard Go has 1.7
 // million of them.
 const maxInterpreted = 4_000_000
 
-// chargeOps is how many instructions a charge adds to the metered body.
-const chargeOps = 12
+// What counts as further instructions in the metered body, for the interpreter:
+// a charge, a branch point, which it prepares a list for, and a function.
+const (
+	chargeOps = 12
+	branchOps = 4
+	funcOps   = 24
+)
 
 // chargeBranches is what a charge counts in the compile cost, beside the one
 // at the entry that all functions have.

@@ -40,6 +40,7 @@ type decoder struct {
 	declared []bool               // functions that a body may name with ref.func
 	elemSum  uint64               // items of all element segments
 	cost     uint64               // of all bodies so far, in millionths
+	rooms    [2]uint64            // memory that compiling the two most expensive functions takes
 	ops      uint64               // instructions of all bodies so far, for the interpreter
 	hasCode  bool
 	hasData  bool

@@ -80,6 +80,7 @@ func (v *validator) instruction(code byte) {
 	case opMemorySize, opMemoryGrow:
 		v.memoryIndex()
 		if code == opMemoryGrow {
+			v.room += roomGrow
 			v.m.uses.grow = true
 			v.pop(I32)
 		}
@@ -107,6 +108,7 @@ func (v *validator) plain(o *op, code byte) {
 	if o.imm != immNone {
 		v.immediate(o)
 	}
+	v.room += uint64(plainRoom[code])
 	switch {
 	case o.in[0] == 0:
 	case o.in[1] == 0:
@@ -154,6 +156,7 @@ func (v *validator) memArg(o *op) {
 		v.invalid(v.at, o.name, "unknown memory 0")
 		return
 	}
+	v.room += roomAccess
 	at := v.pos
 	align := v.u32()
 	switch {
@@ -294,6 +297,7 @@ func (v *validator) callIndirect() {
 	}
 	v.pop(I32)
 	v.called()
+	v.room += roomIndirect
 	v.invoke(v.m.types[t])
 }
 

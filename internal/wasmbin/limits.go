@@ -10,9 +10,11 @@ type Limits struct {
 	// FuncCost and ModuleCost bound the compile cost in reference
 	// milliseconds; 0 means 1,500 and 30,000.
 	FuncCost, ModuleCost int
-	// Interpreted lifts the two compile costs: an interpreter prepares any
-	// module in time linear in its size. In their place the module may have
-	// 4,000,000 instructions, which bounds the memory that this takes.
+	// Interpreted lifts the two compile costs, and the bound of what the two
+	// largest functions take in memory while they are compiled, 160 MiB: an
+	// interpreter prepares any module in time linear in its size. In their
+	// place the module may have 4,000,000 instructions, which bounds the memory
+	// that this takes; branches, loops and functions count several times.
 	Interpreted bool
 	// Unchecked lifts the whole complexity budget and the rules for names and
 	// static segments. What is left is what the core specification asks for.

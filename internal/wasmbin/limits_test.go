@@ -68,9 +68,18 @@ func TestBounds(t *testing.T) {
 		{"name", 4_096, func(n int) []byte {
 			return module(memory(0, 1), exports(export(strings.Repeat("n", n), 2, 0)))
 		}},
-		// 1,500 ms at 20,000 ns for each target, and a little for the rest.
-		{"cost of a function", 74_999, func(n int) []byte {
+		// 25 b*b, and a little for the rest.
+		{"cost of a function", 7_581, func(n int) []byte {
+			return module(types(plain), funcs(0), code(body(rep(n, 0x41, 0, 0x04, 0x40, 0x0b))))
+		}},
+		// 160 MiB at 2,300 bytes for each target, and a little for the rest.
+		{"memory of one function", 72_940, func(n int) []byte {
 			return module(types(plain), funcs(0), code(body(i32c(0), ts(0x0e), u32(uint32(n-1)), make([]byte, n))))
+		}},
+		// 8,000 bytes for each conversion, 400 for each of its instructions.
+		{"memory of two functions", 9_108, func(n int) []byte {
+			f := body(rep(n, 0x43, 0, 0, 0, 0, 0xa8, 0x1a))
+			return module(types(plain), funcs(0, 0, 0), code(f, body(), f))
 		}},
 	} {
 		t.Run(tt.name, func(t *testing.T) {

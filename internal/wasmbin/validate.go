@@ -20,6 +20,7 @@ type validator struct {
 	most   int // operands allowed at once
 
 	instrs, branches, calls, targets, mutables uint64 // for compileCost
+	room                                       uint64 // for compileRoom, what these do not tell
 	mostVals, mostBlocks, mostLoops, loops     int
 	vectors                                    bool
 	callsAny                                   bool
@@ -55,7 +56,7 @@ func (v *validator) body() body {
 	v.params = len(t.Params)
 	v.locals = append(v.locals[:0], t.Params...)
 	v.vals, v.blocks = v.vals[:0], v.blocks[:0]
-	v.instrs, v.branches, v.calls, v.targets = 0, 0, 0, 0
+	v.instrs, v.branches, v.calls, v.targets, v.room = 0, 0, 0, 0, 0
 	v.mostVals, v.mostBlocks, v.mostLoops, v.loops = 0, 0, 0, 0
 	v.vectors, v.callsAny = false, false
 
