@@ -30,8 +30,10 @@ func Bombs() []Bomb {
 		straight("loops", 60_000, Loop()),
 		straight("fills", 30_000, MemoryFill(operands(0, 0, 0))),
 		straight("additions", 120_000, LocalSet(0, I32Add(LocalGet(0), one))),
-		straight("divisions", 60_000, LocalSet(0, I32DivS(LocalGet(0), LocalGet(0)))),
-		straight("loads", 60_000, Drop(I32Load(0, LocalGet(0)))),
+		straight("divisions", 60_000, LocalSet(0, I32DivS(LocalGet(0), I32Or(LocalGet(0), one)))),
+		straight("conversions that may trap", 60_000, LocalSet(0, Op([]byte{0xa8}, F32Const(1)))),
+		straight("loads", 60_000, LocalSet(0, I32Load(0, one))),
+		straight("stores", 60_000, I32Store(0, one, LocalGet(0))),
 		straight("memory.grow", 60_000, Drop(MemoryGrow(I32Const(0)))),
 		over("ifs over 1,000 locals", 60_000, 1000, If(LocalGet(0), LocalSet(999, one))),
 		over("ifs over 10,000 locals", 60_000, 10_000, If(LocalGet(0), LocalSet(9999, one))),
@@ -64,6 +66,43 @@ func Bombs() []Bomb {
 			b.Func(Sig{}, I32s(1), code)
 			return b.Bytes()
 		}, 120_000},
+		{"two functions of conversions that may trap", func(n int) []byte {
+			var b Builder
+			b.Memory(1)
+			code := times(n, Drop(Op([]byte{0xaa}, F64Const(1))))
+			b.ExportFunc("run_check", b.Func(Sig{}, nil, code))
+			b.Func(Sig{}, nil, code)
+			return b.Bytes()
+		}, 60_000},
+		{"references to functions", func(n int) []byte {
+			var b Builder
+			b.Memory(1)
+			f := b.Func(Sig{}, nil)
+			b.ExportFunc("f", f)
+			b.ExportFunc("run_check", b.Func(Sig{}, nil, times(n, Drop([]byte{0xd2, byte(f)}))))
+			return b.Bytes()
+		}, 100_000},
+		{"table.get", func(n int) []byte {
+			var b Builder
+			b.Memory(1)
+			b.Table(FuncRef, 1)
+			b.ExportFunc("run_check", b.Func(Sig{}, nil, times(n, Drop(Op([]byte{0x25, 0}, I32Const(0))))))
+			return b.Bytes()
+		}, 60_000},
+		{"table.fill", func(n int) []byte {
+			var b Builder
+			b.Memory(1)
+			b.Table(FuncRef, 1)
+			b.ExportFunc("run_check", b.Func(Sig{}, nil, times(n, tableFill(0, I32Const(0), refNull(), operands(0)))))
+			return b.Bytes()
+		}, 30_000},
+		{"memory.init", func(n int) []byte {
+			var b Builder
+			b.Memory(1)
+			s := b.PassiveData([]byte("x"))
+			b.ExportFunc("run_check", b.Func(Sig{}, nil, times(n, MemoryInit(s, operands(0, 0, 0)))))
+			return b.Bytes()
+		}, 30_000},
 		{"calls over 256 mutable globals", func(n int) []byte {
 			var b Builder
 			b.Memory(1)
@@ -99,7 +138,7 @@ func Bombs() []Bomb {
 			var b Builder
 			b.Memory(1)
 			f := b.Func(Sig{Results: I32s(1)}, nil, one)
-			b.ExportFunc("run_check", b.Func(Sig{}, nil, times(n, Drop(I32Add(Call(f), Call(f))))))
+			b.ExportFunc("run_check", b.Func(Sig{}, nil, times(n, I32Store(0, one, I32Add(Call(f), Call(f))))))
 			return b.Bytes()
 		}, 60_000},
 		{"calls through a table", func(n int) []byte {
@@ -160,7 +199,10 @@ func (c *corpus) compileBombs() {
 	}).Interpreted = returns
 	c.add("a module of 600 expensive functions", tooMuch, func() []byte {
 		return manyFunctions(600, times(2000, If(I32Const(0))))
-	}).Interpreted = returns
+	}).Interpreted = refused("for an interpreted module")
+	bomb("calls through a table", 40_000, returns)
+	bomb("conversions that may trap", 30_000, returns)
+	bomb("two functions of br_table targets", 60_000, returns)
 	c.add("16 MiB of instructions", tooMuch, func() []byte {
 		return manyFunctions(64, times(125_000, []byte{0x01, 0x01}))
 	}).Interpreted = refused("for an interpreted module")
