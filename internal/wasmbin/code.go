@@ -98,7 +98,7 @@ const maxInterpreted = 4_000_000
 const (
 	chargeOps = 12
 	branchOps = 4
-	funcOps   = 24
+	funcOps   = 32
 )
 
 // chargeBranches is what a charge counts in the compile cost, beside the one
