@@ -83,7 +83,7 @@ func (v *validator) body() body {
 	if v.vectors {
 		operands *= 2
 	}
-	b.frame = uint32(base + slotBytes*operands)
+	b.frame = uint32(base + slotBytes*operands + spilled(v.instrs))
 	v.m.figures.LargestFrame = max(v.m.figures.LargestFrame, int(b.frame))
 	return b
 }
