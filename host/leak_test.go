@@ -42,6 +42,10 @@ type holdings struct {
 // for each: less than a context or a timer that is left behind with its closure.
 const heapSlack = 128 << 10
 
+// codeSlack is how much executable memory may be kept: wazero's list of modules
+// holds on to a few that it has dropped, until it puts others in their place.
+const codeSlack = 64 << 10
+
 func hold() holdings {
 	runtime.GC()
 	runtime.GC() // pools give up what they kept over one
@@ -66,7 +70,7 @@ func hold() holdings {
 }
 
 func (h holdings) atMost(o holdings) bool {
-	return h.goroutines <= o.goroutines && h.files <= o.files && h.code <= o.code && h.heap <= o.heap+heapSlack
+	return h.goroutines <= o.goroutines && h.files <= o.files && h.code <= o.code+codeSlack && h.heap <= o.heap+heapSlack
 }
 
 // steady waits until the process rests and returns what it holds then.
