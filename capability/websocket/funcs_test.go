@@ -62,7 +62,7 @@ func TestFuncs(t *testing.T) {
 
 func TestEcho(t *testing.T) {
 	t.Parallel()
-	for _, url := range []string{feed, "ws://" + host + "/feed", `{"url":"WSS://WS.Example.com./feed"}`} {
+	for _, url := range []string{feed, "ws://" + server + "/feed", `{"url":"WSS://WS.Example.com./feed"}`} {
 		w := newWorld(t, setup{})
 		w.serve(echo)
 		h := w.open(url)
@@ -84,7 +84,7 @@ func TestEcho(t *testing.T) {
 			t.Errorf("%s: %d connections open after close", url, n)
 		}
 		d := w.decided()
-		if len(d) != 1 || !d[0].Allowed || d[0].Status != 101 || d[0].Target.Host != host || d[0].BytesIn == 0 || d[0].BytesOut == 0 {
+		if len(d) != 1 || !d[0].Allowed || d[0].Status != 101 || d[0].Target.Host != server || d[0].BytesIn == 0 || d[0].BytesOut == 0 {
 			t.Errorf("%s: decisions %+v", url, d)
 		}
 	}
@@ -95,7 +95,7 @@ func TestSendLimit(t *testing.T) {
 	t.Parallel()
 	w := newWorld(t, setup{limits: limits.Limits{Payload: 1000}})
 	w.serve(echo)
-	if code := w.connect("wss://" + host + "/" + strings.Repeat("p", 1000)); code != capability.TooLarge {
+	if code := w.connect("wss://" + server + "/" + strings.Repeat("p", 1000)); code != capability.TooLarge {
 		t.Errorf("connect = %v", code)
 	}
 	h := w.open(feed)
@@ -222,10 +222,10 @@ func TestW34OneCountForAllConnections(t *testing.T) {
 	h := w.open(feed)
 	dials := len(w.Dials())
 	tcp := func() capability.Code {
-		return w.call(t.Context(), "tcp_connect", &capability.Call{In: [][]byte{[]byte(host)}, Ints: []uint32{443, 1000}})
+		return w.call(t.Context(), "tcp_connect", &capability.Call{In: [][]byte{[]byte(server)}, Ints: []uint32{443, 1000}})
 	}
 	get := func() capability.Code {
-		doc := []byte(`{"url":"https://` + host + `/"}`)
+		doc := []byte(`{"url":"https://` + server + `/"}`)
 		return w.call(t.Context(), "http_request", &capability.Call{In: [][]byte{doc}, Out: make([]byte, 4096)})
 	}
 	for name, code := range map[string]capability.Code{"tcp_connect": tcp(), "http_request": get(), "websocket_connect": w.connect(feed)} {
@@ -361,7 +361,7 @@ func TestTruncatedMessages(t *testing.T) {
 		"a long control frame":         "\x89\x7e\x00\x7e",
 	} {
 		w := newWorld(t, setup{})
-		w.HandleHTTP(host, raw(frames, nil))
+		w.HandleHTTP(server, raw(frames, nil))
 		h := w.open(feed)
 		if code, got := w.recv(h, 4096, 5000); code != capability.Internal {
 			t.Errorf("%s: recv = %v, %q", name, code, got)
@@ -378,7 +378,7 @@ func TestFragmentsAndPings(t *testing.T) {
 	t.Parallel()
 	w := newWorld(t, setup{})
 	pong := make(chan []byte, 1)
-	w.HandleHTTP(host, raw("\x01\x03hel\x89\x01p\x00\x00\x80\x02lo", func(c net.Conn) {
+	w.HandleHTTP(server, raw("\x01\x03hel\x89\x01p\x00\x00\x80\x02lo", func(c net.Conn) {
 		b := make([]byte, 7)
 		io.ReadFull(c, b)
 		pong <- b
@@ -404,7 +404,7 @@ func TestGoodbye(t *testing.T) {
 		"websocket_close": {func(w *world, h uint32) { w.close(h) }, ws.StatusNormalClosure},
 		"end of the run":  {func(w *world, _ uint32) { w.end() }, ws.StatusGoingAway},
 	} {
-		for _, url := range []string{feed, "ws://" + host} {
+		for _, url := range []string{feed, "ws://" + server} {
 			w := newWorld(t, setup{})
 			status := make(chan ws.StatusCode, 1)
 			w.serve(func(ctx context.Context, c *ws.Conn) {
@@ -422,13 +422,13 @@ func TestGoodbye(t *testing.T) {
 // A peer that does not read holds up neither a close nor the end of a run.
 func TestPeerThatDoesNotRead(t *testing.T) {
 	t.Parallel()
-	for _, url := range []string{feed, "ws://" + host} {
+	for _, url := range []string{feed, "ws://" + server} {
 		for name, end := range map[string]func(*world, uint32){
 			"send": func(*world, uint32) {}, "close": func(w *world, h uint32) { w.close(h) }, "run": func(w *world, _ uint32) { w.end() },
 		} {
 			w := newWorld(t, setup{})
 			stop := make(chan struct{})
-			w.HandleHTTP(host, raw("", func(net.Conn) { <-stop }))
+			w.HandleHTTP(server, raw("", func(net.Conn) { <-stop }))
 			h := w.open(url)
 			if name == "close" || name == "run" { // fill what lies between
 				if code := w.send(h, strings.Repeat("x", 60<<10), 1000); code != 60<<10 {
@@ -454,13 +454,13 @@ func TestPeerThatDoesNotRead(t *testing.T) {
 // The end of the run interrupts whatever the guest waits for.
 func TestEndOfRunInterrupts(t *testing.T) {
 	t.Parallel()
-	dead := func(h http.Handler) func(*world) { return func(w *world) { w.HandleHTTP(host, h) } }
+	dead := func(h http.Handler) func(*world) { return func(w *world) { w.HandleHTTP(server, h) } }
 	stuck := func(c net.Conn) { io.Copy(io.Discard, c) }
 	for name, tt := range map[string]struct {
 		declare func(*world)
 		call    func(ctx context.Context, w *world) capability.Code
 	}{
-		"connect, silent server": {func(w *world) { w.Silent(host + ":443") }, connectUnder},
+		"connect, silent server": {func(w *world) { w.Silent(server + ":443") }, connectUnder},
 		"connect, no answer":     {dead(http.HandlerFunc(func(_ http.ResponseWriter, r *http.Request) { <-r.Context().Done() })), connectUnder},
 		"connect, another answer that drips": {dead(http.HandlerFunc(func(rw http.ResponseWriter, r *http.Request) {
 			rw.(http.Flusher).Flush()
@@ -512,15 +512,15 @@ func TestHandshakeFailures(t *testing.T) {
 		code    capability.Code
 		want    string // of last_error
 	}{
-		"status": {func(w *world) { w.HandleHTTP(host, http.NotFoundHandler()) }, capability.Internal, "internal: websocket_connect: handshake: answered with status 404"},
+		"status": {func(w *world) { w.HandleHTTP(server, http.NotFoundHandler()) }, capability.Internal, "internal: websocket_connect: handshake: answered with status 404"},
 		"redirect without a place": {func(w *world) {
-			w.HandleHTTP(host, http.HandlerFunc(func(rw http.ResponseWriter, _ *http.Request) { rw.WriteHeader(302) }))
+			w.HandleHTTP(server, http.HandlerFunc(func(rw http.ResponseWriter, _ *http.Request) { rw.WriteHeader(302) }))
 		}, capability.Internal, "handshake: answered with status 302"},
-		"refused":     {func(w *world) { w.Refuse(host + ":443") }, capability.Internal, "connect: refused"},
+		"refused":     {func(w *world) { w.Refuse(server + ":443") }, capability.Internal, "connect: refused"},
 		"no name":     {func(w *world) {}, capability.Internal, "no such host"},
-		"certificate": {func(w *world) { w.serve(echo); w.SelfSigned(host) }, capability.Internal, "certificate"},
+		"certificate": {func(w *world) { w.serve(echo); w.SelfSigned(server) }, capability.Internal, "certificate"},
 		"compression nobody asked for": {func(w *world) {
-			w.HandleHTTP(host, http.HandlerFunc(func(rw http.ResponseWriter, r *http.Request) {
+			w.HandleHTTP(server, http.HandlerFunc(func(rw http.ResponseWriter, r *http.Request) {
 				c, buf, _ := http.NewResponseController(rw).Hijack()
 				defer c.Close()
 				io.WriteString(buf, "HTTP/1.1 101 S\r\nConnection: Upgrade\r\nUpgrade: websocket\r\nSec-WebSocket-Extensions: permessage-deflate\r\nSec-WebSocket-Accept: "+
@@ -545,7 +545,7 @@ func TestHandshakeFailures(t *testing.T) {
 func TestReasonHoldsNoQuery(t *testing.T) {
 	t.Parallel()
 	w := newWorld(t, setup{})
-	w.Refuse(host + ":443")
+	w.Refuse(server + ":443")
 	c := &capability.Call{Session: w.session, In: [][]byte{[]byte(feed + "?token=hunter2")}, Ints: []uint32{1000}}
 	websocket.Funcs()[0].Handle(t.Context(), c)
 	if err := c.Err(); err == nil || strings.Contains(err.Error(), "hunter2") {
@@ -564,10 +564,10 @@ func TestWithoutNetwork(t *testing.T) {
 // Handles of other kinds, and of nothing.
 func TestHandleKinds(t *testing.T) {
 	t.Parallel()
-	w := newWorld(t, setup{rules: netproxy.Rules{Domains: []netproxy.Domain{host}, Ports: netproxy.Ports(443, 7)}})
+	w := newWorld(t, setup{rules: netproxy.Rules{Domains: []netproxy.Domain{server}, Ports: netproxy.Ports(443, 7)}})
 	w.serve(echo)
-	w.HandleTCP(host+":7", netproxytest.Echo)
-	tcp := uint32(w.call(t.Context(), "tcp_connect", &capability.Call{In: [][]byte{[]byte(host)}, Ints: []uint32{7, 1000}}))
+	w.HandleTCP(server+":7", netproxytest.Echo)
+	tcp := uint32(w.call(t.Context(), "tcp_connect", &capability.Call{In: [][]byte{[]byte(server)}, Ints: []uint32{7, 1000}}))
 	h := w.open(feed)
 	for _, bad := range []uint32{0, tcp, h + 1, ^uint32(0)} {
 		recv, _ := w.recv(bad, 16, 10)
@@ -590,19 +590,19 @@ func TestHandleKinds(t *testing.T) {
 func TestHandshakeHeaders(t *testing.T) {
 	t.Parallel()
 	w := newWorld(t, setup{config: func(c *netproxy.Config) {
-		c.Identities = []netproxy.Identity{{ID: "feed", Domains: []netproxy.Domain{host}, Ports: netproxy.Ports(443), Headers: map[string]func(context.Context) (string, error){
+		c.Identities = []netproxy.Identity{{ID: "feed", Domains: []netproxy.Domain{server}, Ports: netproxy.Ports(443), Headers: map[string]func(context.Context) (string, error){
 			"Authorization": func(context.Context) (string, error) { return "Bearer host-held", nil },
 		}}}
 	}})
 	var got atomic.Pointer[http.Request]
-	w.HandleHTTP(host, http.HandlerFunc(func(rw http.ResponseWriter, r *http.Request) {
+	w.HandleHTTP(server, http.HandlerFunc(func(rw http.ResponseWriter, r *http.Request) {
 		got.Store(r)
 		c, err := ws.Accept(rw, r, &ws.AcceptOptions{Subprotocols: []string{"v2.feed"}})
 		if err == nil {
 			c.CloseNow()
 		}
 	}))
-	w.open(`{"url":"wss://` + host + `/a%2Fb?q=1#frag","headers":{"sec-websocket-protocol":"v1.feed, v2.feed","Host":"` + host + `","x-trace":" 7 ","Origin":"https://` + host + `"}}`)
+	w.open(`{"url":"wss://` + server + `/a%2Fb?q=1#frag","headers":{"sec-websocket-protocol":"v1.feed, v2.feed","Host":"` + server + `","x-trace":" 7 ","Origin":"https://` + server + `"}}`)
 	r := got.Load()
 	for name, want := range map[string]string{
 		"Authorization": "Bearer host-held", "X-Trace": "7", "Sec-Websocket-Protocol": "v1.feed,v2.feed", "Sec-Websocket-Extensions": "", "Upgrade": "websocket",
@@ -611,7 +611,7 @@ func TestHandshakeHeaders(t *testing.T) {
 			t.Errorf("%s: %q, want %q", name, v, want)
 		}
 	}
-	if r.RequestURI != "/a%2Fb?q=1" || r.Host != host {
+	if r.RequestURI != "/a%2Fb?q=1" || r.Host != server {
 		t.Errorf("asked for %q of %q", r.RequestURI, r.Host)
 	}
 	for _, h := range []string{"authorization", "Sec-WebSocket-Key", "Sec-WebSocket-Extensions", "Upgrade", "Connection", "Proxy-Authorization"} {
@@ -638,9 +638,9 @@ func TestInsecureTLS(t *testing.T) {
 		rules netproxy.Rules
 		url   string
 		want  capability.Code
-	}{{granted(), feed, capability.Denied}, {granted(), "ws://" + host, capability.Denied}, {open, feed, 1}} {
+	}{{granted(), feed, capability.Denied}, {granted(), "ws://" + server, capability.Denied}, {open, feed, 1}} {
 		w := newWorld(t, setup{rules: tt.rules})
-		w.SelfSigned(host)
+		w.SelfSigned(server)
 		w.serve(echo)
 		if code := w.connect(`{"url":"` + tt.url + `","insecure_skip_verify":true}`); code != tt.want {
 			t.Errorf("%s: %v, want %v", tt.url, code, tt.want)
@@ -674,7 +674,7 @@ func TestCustomTransport(t *testing.T) {
 		}}
 	}})
 	w.serve(echo)
-	h := w.open("ws://" + host)
+	h := w.open("ws://" + server)
 	w.send(h, "hi", 1000)
 	if code, got := w.recv(h, 8, 5000); code != 2 || got != "hi" {
 		t.Errorf("recv = %v %q, %s", code, got, w.lastError())
@@ -717,11 +717,11 @@ func (c *panickingConn) Read(p []byte) (int, error) {
 func TestPanicInDialer(t *testing.T) {
 	t.Parallel()
 	w := newWorld(t, setup{config: func(c *netproxy.Config) { c.Dialer = panicking{Dialer: c.Dialer} }})
-	w.HandleHTTP(host, raw("", func(c net.Conn) {
+	w.HandleHTTP(server, raw("", func(c net.Conn) {
 		c.Read(make([]byte, 1))
 		io.WriteString(c, "\x82\x04boom")
 	}))
-	h := w.open("ws://" + host)
+	h := w.open("ws://" + server)
 	w.send(h, "go", 1000)
 	if code, _ := w.recv(h, 16, 5000); code != capability.Internal {
 		t.Errorf("recv = %v", code)

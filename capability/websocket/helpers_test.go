@@ -21,13 +21,13 @@ import (
 )
 
 const (
-	host = "ws.example.com"
-	feed = "wss://" + host + "/feed"
+	server = "ws.example.com"
+	feed   = "wss://" + server + "/feed"
 )
 
 // granted is what most tests may reach.
 func granted() netproxy.Rules {
-	return netproxy.Rules{Domains: []netproxy.Domain{host}, Ports: netproxy.Ports(80, 443)}
+	return netproxy.Rules{Domains: []netproxy.Domain{server}, Ports: netproxy.Ports(80, 443)}
 }
 
 // world is one run on a network in memory.
@@ -86,7 +86,7 @@ func (w *world) end() {
 // serve declares a server that hands each accepted connection to talk and
 // closes it when that returns.
 func (w *world) serve(talk func(ctx context.Context, c *ws.Conn)) {
-	w.HandleHTTP(host, accept(talk))
+	w.HandleHTTP(server, accept(talk))
 }
 
 func accept(talk func(ctx context.Context, c *ws.Conn)) http.Handler {
