@@ -62,12 +62,15 @@ func (d *decoder) budget(v *validator, s span) {
 	f.MostOperands = max(f.MostOperands, v.mostVals)
 	f.DeepestBlocks = max(f.DeepestBlocks, v.mostBlocks)
 	f.DeepestLoops = max(f.DeepestLoops, v.mostLoops)
-	d.ops += funcOps + v.instrs + branchOps*v.branches + v.targets + chargeOps*uint64(d.m.bodies[len(d.m.bodies)-1].charges)
+	ops := funcOps + v.instrs + branchOps*v.branches + v.targets + chargeOps*uint64(d.m.bodies[len(d.m.bodies)-1].charges)
+	d.ops += ops
 	switch {
 	case d.lim.Unchecked:
 		return
 	case d.lim.Interpreted:
-		if d.ops > maxInterpreted {
+		if ops > maxInterpretedBody {
+			d.fail(TooComplex, s.from, "instructions", fmt.Sprintf("%d are more than the limit of %d for one function of an interpreted module", ops, maxInterpretedBody))
+		} else if d.ops > maxInterpreted {
 			d.fail(TooComplex, s.from, "instructions", fmt.Sprintf("more than the limit of %d for an interpreted module", maxInterpreted))
 		}
 		return
@@ -88,10 +91,14 @@ func milliseconds(cost uint64) int { return int((cost + 999_999) / 1_000_000) }
 // compileCure helps where compiling would cost too much.
 const compileCure = "run it with the interpreter (WithInterpreter), or build it with smaller functions"
 
-// maxInterpreted bounds what the interpreter prepares for a module: some 56
-// bytes for each instruction, local and branch target. Standard Go has 1.7
-// million of them.
-const maxInterpreted = 4_000_000
+// What the interpreter prepares for a module: some 60 bytes for each
+// instruction, local and branch target, and twice that for those of one body
+// while it is at it. Standard Go has two million, and 50 thousand in its largest
+// body.
+const (
+	maxInterpreted     = 3_200_000
+	maxInterpretedBody = 500_000
+)
 
 // What counts as further instructions in the metered body, for the interpreter:
 // a charge, a branch point, which it prepares a list for, and a function.

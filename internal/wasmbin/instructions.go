@@ -81,6 +81,7 @@ func (v *validator) instruction(code byte) {
 		v.memoryIndex()
 		if code == opMemoryGrow {
 			v.room += roomGrow
+			v.grows++
 			v.m.uses.grow = true
 			v.pop(I32)
 		}

@@ -13,7 +13,7 @@ type Limits struct {
 	// Interpreted lifts the two compile costs, and the bound of what the two
 	// largest functions take in memory while they are compiled, 160 MiB: an
 	// interpreter prepares any module in time linear in its size. In their
-	// place the module may have 4,000,000 instructions, which bounds the memory
+	// place the module may have 3,200,000 instructions, which bounds the memory
 	// that this takes; branches, loops and functions count several times.
 	Interpreted bool
 	// Unchecked lifts the whole complexity budget and the rules for names and

@@ -14,7 +14,6 @@ const (
 const (
 	frameBase    = 64
 	slotBytes    = 8
-	freeInstrs   = 128      // instructions beyond cost half a byte each: see spilled
 	leafSkip     = 16 << 10 // frames below this are not counted in functions that call nothing
 	minAfterCall = 96
 )
@@ -179,17 +178,6 @@ func (m *meter) finish(mod *Module) int {
 		charges[i].units = uint32(units)
 	}
 	return len(charges)
-}
-
-// spilled answers what a frame takes besides locals and operands: a compiler
-// gives each value that lives over a call a place of its own, which it never
-// uses for another. Up to five instructions make such a value, and few values
-// of real programs are of that kind.
-func spilled(instrs uint64) int {
-	if instrs <= freeInstrs {
-		return 0
-	}
-	return int(instrs-freeInstrs) / 2
 }
 
 // slots answers how many stack slots values of these types take.

@@ -51,3 +51,19 @@ func (d *decoder) boundRoom(v *validator, at int) {
 		d.failCure(TooComplex, at, "compile memory", fmt.Sprintf("two functions need about %d MiB, more than the limit of %d MiB", sum>>20, maxRoom>>20), compileCure)
 	}
 }
+
+// freeInstrs is how many instructions of a body keep nothing over calls.
+const freeInstrs = 128
+
+// spilled answers what a frame takes besides locals and operands: a compiler
+// gives each value that lives over a call a place of its own, which it never
+// uses for another. No more live over a call than there are locals and operands,
+// and it takes some instructions to make one.
+func (v *validator) spilled(charges int) int {
+	if v.instrs <= freeInstrs {
+		return 0
+	}
+	calls := v.calls + v.grows + v.branches + uint64(charges) // bulk instructions count as branches
+	over := calls * slotBytes * uint64(len(v.locals)+v.mostVals)
+	return int(min((v.instrs-freeInstrs)/2, over))
+}

@@ -20,7 +20,7 @@ type validator struct {
 	most   int // operands allowed at once
 
 	instrs, branches, calls, targets, mutables uint64 // for compileCost
-	room                                       uint64 // for compileRoom, what these do not tell
+	room, grows                                uint64 // for compileRoom, what these do not tell; memory.grow
 	mostVals, mostBlocks, mostLoops, loops     int
 	vectors                                    bool
 	callsAny                                   bool
@@ -56,7 +56,7 @@ func (v *validator) body() body {
 	v.params = len(t.Params)
 	v.locals = append(v.locals[:0], t.Params...)
 	v.vals, v.blocks = v.vals[:0], v.blocks[:0]
-	v.instrs, v.branches, v.calls, v.targets, v.room = 0, 0, 0, 0, 0
+	v.instrs, v.branches, v.calls, v.targets, v.room, v.grows = 0, 0, 0, 0, 0, 0
 	v.mostVals, v.mostBlocks, v.mostLoops, v.loops = 0, 0, 0, 0
 	v.vectors, v.callsAny = false, false
 
@@ -83,7 +83,7 @@ func (v *validator) body() body {
 	if v.vectors {
 		operands *= 2
 	}
-	b.frame = uint32(base + slotBytes*operands + spilled(v.instrs))
+	b.frame = uint32(base + slotBytes*operands + v.spilled(b.charges))
 	v.m.figures.LargestFrame = max(v.m.figures.LargestFrame, int(b.frame))
 	return b
 }
