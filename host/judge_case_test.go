@@ -33,6 +33,7 @@ const (
 	judgeSlack     = 250 * time.Millisecond // after a deadline or budget
 	judgeRefusal   = time.Second            // for a module that must not load
 	judgeGC        = 250 * time.Millisecond // a collection beside a guest
+	judgeStack     = 40                     // MB that a run may take for a guest stack of 1 MiB
 	judgeTries     = 3                      // of a case that was only too slow
 	judgeShortWall = 100 * time.Millisecond
 )
@@ -42,6 +43,8 @@ func judgeAll(interpreter bool) {
 	cases, _ := judgeCases(interpreter)
 	from, _ := strconv.Atoi(os.Getenv(judgeFrom)) // the parent wrote it
 	c := newCollector()
+	// What the process opens and starts once, for all cases.
+	(&trial{h: wasmgen.Hostile{Class: "warm-up", Wasm: wasmgen.Silent, Want: wasmgen.Verdict{Ended: "returned"}}, interpreter: interpreter, collector: c}).run()
 	tell := func(j judged) {
 		text, err := json.Marshal(j)
 		if err != nil {
@@ -145,7 +148,7 @@ func (t *trial) late(format string, args ...any) {
 func (t *trial) run() judged {
 	wasm := t.h.Wasm()
 	debug.FreeOSMemory()
-	before := runtime.NumGoroutine()
+	goroutines, files := runtime.NumGoroutine(), openFiles()
 	resetPeak()
 	t.net = judgeNetwork()
 	opts := []host.Option{host.WithUnsigned(), host.WithCapabilities(capability.Network()...),
@@ -162,8 +165,11 @@ func (t *trial) run() judged {
 	stop := t.neighbour()
 	t.judge(wasm)
 	stop()
-	t.close(before)
-	t.out.RSS = peakRSS()
+	t.close(goroutines)
+	if n := openFiles(); n > files {
+		t.fail("%d files are open, %d before", n, files)
+	}
+	t.out.RSS = max(t.out.RSS, peakRSS())
 	if t.out.RSS > judgeMostRSS && !raceDetector {
 		t.fail("RSS grew to %d MB, at most %d", t.out.RSS, judgeMostRSS)
 	}
@@ -212,6 +218,7 @@ func (t *trial) judge(wasm []byte) {
 		Capabilities: everything(), Permissions: judgePermissions(), Limits: l,
 	}))
 	t.out.Load = time.Since(start)
+	t.out.RSS = peakRSS()
 	if err != nil {
 		t.refused(want, err)
 		return
@@ -219,6 +226,9 @@ func (t *trial) judge(wasm []byte) {
 	if want.Refused != "" {
 		t.fail("it loads, want an error with %q", want.Refused)
 	}
+	debug.FreeOSMemory()
+	resetPeak()
+	loaded := peakRSS()
 	t.collector.longest.Store(0)
 	t.collector.inRun.Store(true)
 	for range max(t.h.Runs, 1) {
@@ -226,6 +236,9 @@ func (t *trial) judge(wasm []byte) {
 	}
 	t.collector.inRun.Store(false)
 	t.out.GC = time.Duration(t.collector.longest.Load())
+	if grown := peakRSS() - loaded; t.h.Class == "recursion" && grown > judgeStack && !raceDetector {
+		t.fail("a stack of 1 MiB took %d MB", grown)
+	}
 	if t.out.GC > judgeGC && !raceDetector {
 		t.late("a collection waited %v", t.out.GC)
 	}
@@ -421,6 +434,12 @@ func judgeNetwork() *netproxytest.Network {
 func resetPeak() {
 	// A kernel that refuses leaves the peak of all cases, which the bound is for as well.
 	_ = os.WriteFile("/proc/self/clear_refs", []byte("5"), 0)
+}
+
+// openFiles counts file descriptors, 0 where nothing tells.
+func openFiles() int {
+	list, _ := os.ReadDir("/proc/self/fd") // elsewhere nothing is compared
+	return len(list)
 }
 
 // peakRSS is the largest resident size in MB, 0 where nothing tells.

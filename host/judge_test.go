@@ -182,7 +182,7 @@ func judgeReport(engine string, all []judged) string {
 	var b strings.Builder
 	fmt.Fprintf(&b, "\n| case | class | engine | verdict | load ms | run ms | gc ms | RSS MB |\n|---|---|---|---|---|---|---|---|\n")
 	ms := func(d time.Duration) string { return fmt.Sprintf("%.1f", d.Seconds()*1000) }
-	classes := map[string]int{}
+	classes, cases := map[string]int{}, 0
 	var peak judged
 	var notes string
 	for _, j := range all {
@@ -196,6 +196,7 @@ func judgeReport(engine string, all []judged) string {
 		}
 		fmt.Fprintf(&b, "| %s | %s | %s | %s | %s | %s | %s | %d |\n", j.Name, j.Class, engine, verdict, ms(j.Load), ms(j.Run), ms(j.GC), j.RSS)
 		classes[j.Class]++
+		cases++
 		if j.RSS > peak.RSS {
 			peak = j
 		}
@@ -205,7 +206,7 @@ func judgeReport(engine string, all []judged) string {
 		names = append(names, fmt.Sprintf("%s %d", c, n))
 	}
 	slices.Sort(names)
-	fmt.Fprintf(&b, "\n%s: %d cases (%s); peak RSS %d MB in %q; %s\n", engine, len(all), strings.Join(names, ", "), peak.RSS, peak.Name, notes)
+	fmt.Fprintf(&b, "\n%s: %d cases (%s); peak RSS %d MB in %q; %s\n", engine, cases, strings.Join(names, ", "), peak.RSS, peak.Name, notes)
 	return b.String()
 }
 

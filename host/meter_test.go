@@ -76,7 +76,7 @@ func TestCPUIsNotWallTime(t *testing.T) {
 	if testing.Short() {
 		t.Log("with one busy neighbour instead of eight, because of -short")
 	}
-	p := load(t, newRuntime(t, wall(time.Minute)), packageOf(worker(300_000), "log", "submit_result"))
+	p := load(t, newRuntime(t, wall(time.Minute)), packageOf(worker(5_000_000), "log", "submit_result"))
 	run := func() limits.Usage {
 		r, err := p.Execute(t.Context(), nil)
 		if !errors.Is(err, host.ErrNoResult) {

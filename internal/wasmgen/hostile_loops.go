@@ -171,6 +171,18 @@ func (c *corpus) recursion() {
 		return recursiveOver(1000, load, Drop())
 	})
 	c.add("a value kept over each of thousands of calls", deep, spillBomb)
+	c.add("255 values kept over each of many calls", deep, func() []byte {
+		var b Builder
+		b.Memory(1)
+		wide := repeated(255, I64)
+		make := b.Func(Sig{Results: wide}, nil, times(255, I64Const(1)))
+		leaf := b.Func(Sig{}, nil)
+		use := b.Func(Sig{Params: wide}, nil)
+		f := b.Declare(Sig{})
+		b.Define(f, nil, Call(f), times(300, Call(make), Call(leaf), Call(use)))
+		b.ExportFunc("run_check", f)
+		return b.Bytes()
+	})
 	c.add("return in the middle", deep, func() []byte {
 		var b Builder
 		b.Memory(1)
