@@ -8,7 +8,9 @@ import (
 	"net"
 	"net/http"
 	"strings"
+	"sync"
 	"sync/atomic"
+	"syscall"
 	"testing"
 	"time"
 
@@ -419,35 +421,115 @@ func TestGoodbye(t *testing.T) {
 	}
 }
 
-// A peer that does not read holds up neither a close nor the end of a run.
+// stuck is a Dialer whose connections stop writing once told: a peer that does
+// not read, or a line that fails.
+type stuck struct {
+	netproxy.Dialer
+	blocked, failing *atomic.Bool
+}
+
+func (s stuck) DialContext(ctx context.Context, network, address string) (net.Conn, error) {
+	c, err := s.Dialer.DialContext(ctx, network, address)
+	if err != nil {
+		return nil, err
+	}
+	return &stuckConn{Conn: c, stuck: s, closed: make(chan struct{})}, nil
+}
+
+type stuckConn struct {
+	net.Conn
+	stuck
+	once   sync.Once
+	closed chan struct{}
+}
+
+func (c *stuckConn) Write(p []byte) (int, error) {
+	if c.blocked.Load() {
+		<-c.closed
+		return 0, net.ErrClosed
+	}
+	if c.failing.Load() {
+		return 0, syscall.EPIPE
+	}
+	return c.Conn.Write(p)
+}
+
+func (c *stuckConn) Close() error {
+	c.once.Do(func() { close(c.closed) })
+	return c.Conn.Close()
+}
+
+// A peer that does not read holds up neither a send, nor a close, nor the end
+// of a run, nor the answer to a message that is too large.
 func TestPeerThatDoesNotRead(t *testing.T) {
 	t.Parallel()
-	for _, url := range []string{feed, "ws://" + server} {
-		for name, end := range map[string]func(*world, uint32){
-			"send": func(*world, uint32) {}, "close": func(w *world, h uint32) { w.close(h) }, "run": func(w *world, _ uint32) { w.end() },
-		} {
-			w := newWorld(t, setup{})
-			stop := make(chan struct{})
-			w.HandleHTTP(server, raw("", func(net.Conn) { <-stop }))
-			h := w.open(url)
-			if name == "close" || name == "run" { // fill what lies between
-				if code := w.send(h, strings.Repeat("x", 60<<10), 1000); code != 60<<10 {
-					t.Fatalf("send = %v", code)
+	for name, call := range map[string]func(*world, uint32){
+		"send": func(w *world, h uint32) {
+			if code := w.send(h, "hello", 30); code != capability.Timeout || w.lastError() != "timeout: websocket_send: send" {
+				w.t.Errorf("send = %v, %q", code, w.lastError())
+			}
+			if code := w.send(h, "x", 1000); code != capability.Internal {
+				w.t.Errorf("send on a broken connection = %v", code)
+			}
+		},
+		"close": func(w *world, h uint32) { w.close(h) },
+		"run":   func(w *world, _ uint32) { w.end() },
+		"recv": func(w *world, h uint32) {
+			if code, _ := w.recv(h, 16, 1000); code != capability.TooLarge {
+				w.t.Errorf("recv = %v, %s", code, w.lastError())
+			}
+		},
+	} {
+		for _, url := range []string{feed, "ws://" + server} {
+			t.Run(name+" "+url, func(t *testing.T) {
+				t.Parallel()
+				s := stuck{blocked: new(atomic.Bool), failing: new(atomic.Bool)}
+				w := newWorld(t, setup{limits: limits.Limits{Payload: 1000}, config: func(c *netproxy.Config) { s.Dialer = c.Dialer; c.Dialer = s }})
+				speak := make(chan struct{})
+				w.serve(func(ctx context.Context, c *ws.Conn) {
+					<-speak
+					c.Write(ctx, ws.MessageBinary, make([]byte, 2000))
+					silent(ctx, c)
+				})
+				h := w.open(url)
+				s.blocked.Store(true)
+				if name == "recv" {
+					close(speak)
+				} else {
+					defer close(speak)
 				}
-				w.send(h, strings.Repeat("x", 5<<10-100), 5)
-			} else if code := w.send(h, strings.Repeat("x", 2<<20), 30); code != capability.Timeout || w.lastError() != "timeout: websocket_send: send" {
-				t.Errorf("%s: send = %v, %q", url, code, w.lastError())
-			} else if code := w.send(h, "x", 1000); code != capability.Internal {
-				t.Errorf("%s: send on a broken connection = %v", url, code)
-			}
-			began := time.Now()
-			end(w, h)
-			w.end()
-			if took := time.Since(began); took > time.Second {
-				t.Errorf("%s, %s: took %v", url, name, took)
-			}
-			close(stop)
+				began := time.Now()
+				call(w, h)
+				w.end()
+				if took := time.Since(began); took > 700*time.Millisecond {
+					t.Errorf("took %v", took)
+				}
+				if n := w.Open(); n > 0 {
+					t.Errorf("%d connections open", n)
+				}
+			})
 		}
+	}
+}
+
+// A send that fails ends the connection: half a frame may be on its way.
+func TestSendFails(t *testing.T) {
+	t.Parallel()
+	s := stuck{blocked: new(atomic.Bool), failing: new(atomic.Bool)}
+	w := newWorld(t, setup{config: func(c *netproxy.Config) { s.Dialer = c.Dialer; c.Dialer = s }})
+	w.serve(echo)
+	h := w.open(feed)
+	s.failing.Store(true)
+	if code := w.send(h, "hello", 1000); code != capability.Internal || !strings.HasPrefix(w.lastError(), "internal: websocket_send: write: ") {
+		t.Errorf("send = %v, %q", code, w.lastError())
+	}
+	eventually(t, "connection closed", func() bool { return w.Open() == 0 })
+	s.failing.Store(false)
+	if code := w.send(h, "hello", 1000); code != capability.Internal {
+		t.Errorf("then send = %v", code)
+	}
+	if code, _ := w.recv(h, 16, 1000); code != capability.Internal {
+		t.Errorf("then recv = %v", code)
 	}
 }
 
@@ -455,7 +537,7 @@ func TestPeerThatDoesNotRead(t *testing.T) {
 func TestEndOfRunInterrupts(t *testing.T) {
 	t.Parallel()
 	dead := func(h http.Handler) func(*world) { return func(w *world) { w.HandleHTTP(server, h) } }
-	stuck := func(c net.Conn) { io.Copy(io.Discard, c) }
+	reads := func(c net.Conn) { io.Copy(io.Discard, c) }
 	for name, tt := range map[string]struct {
 		declare func(*world)
 		call    func(ctx context.Context, w *world) capability.Code
@@ -468,9 +550,9 @@ func TestEndOfRunInterrupts(t *testing.T) {
 		})), connectUnder},
 		"connect, a switch without the right key": {dead(http.HandlerFunc(func(rw http.ResponseWriter, r *http.Request) {
 			r.Header.Set("Sec-WebSocket-Key", "other")
-			stuck(hijack(rw, r))
+			reads(hijack(rw, r))
 		})), connectUnder},
-		"recv": {dead(raw("", stuck)), func(ctx context.Context, w *world) capability.Code {
+		"recv": {dead(raw("", reads)), func(ctx context.Context, w *world) capability.Code {
 			h := w.open(feed)
 			return w.call(ctx, "websocket_recv", &capability.Call{Out: make([]byte, 16), Ints: []uint32{h, ^uint32(0)}})
 		}},
@@ -533,6 +615,9 @@ func TestHandshakeFailures(t *testing.T) {
 		tt.declare(w)
 		if code := w.connect(feed + "?secret=hunter2"); code != tt.code || !strings.Contains(w.lastError(), tt.want) {
 			t.Errorf("%s: %v, %q; want %v, %q", name, code, w.lastError(), tt.code, tt.want)
+		}
+		if d := w.decided(); len(d) != 1 || !d[0].Allowed {
+			t.Errorf("%s: decisions %+v", name, d)
 		}
 		w.end()
 		if n, slots := w.Open(), w.session.Net.Open(); n+slots != 0 {
