@@ -1,15 +1,25 @@
 // Sandcheck runs a monitoring check that somebody else wrote, as WebAssembly,
 // and lets it reach only what you grant.
 //
-//	sandcheck run [--config JSON|@file] [--grant FILE | --grant-requested] [--unsigned]
-//	              [--timeout D] [--memory N] [--format text|nagios|json] PACKAGE
-//	sandcheck inspect [--format text|json] PACKAGE
+//	sandcheck run [--config JSON|@file] [--grant FILE | --grant-requested]
+//	              [--trust FILE | --unsigned] [--store DIR] [--timeout D] [--memory N]
+//	              [--format text|nagios|json] PACKAGE
+//	sandcheck inspect [--trust FILE] [--store DIR] PACKAGE
+//	sandcheck pack [-o FILE] [--store DIR] PACKAGE
+//	sandcheck keygen --id ID -o PREFIX
+//	sandcheck sign --key FILE --id ID [--profile P] [-o FILE] PACKAGE
+//	sandcheck verify (--trust FILE | --public KEY --id ID) [--store DIR] PACKAGE
+//	sandcheck schema manifest|result
 //	sandcheck --help | --version
 //
 // PACKAGE is a directory that holds plugin.yaml and plugin.wasm, and perhaps
 // config.schema.json and display_contract.json, or the same files as a zip.
-// Flags may stand before and after it; each may be given once. What follows
-// "--" is no flag.
+// Signatures are bundle-signature.json and upload-signature.json in the
+// directory, or in the folder where the zip lies. With --store DIR it is a
+// reference in that store, as pack --store prints it. Flags may stand before and
+// after it; each may be given once. What follows "--" is no flag.
+//
+// All verbs take --format text and --format json; json is one object on one line.
 //
 // The result goes to standard output, everything else to standard error.
 // Whatever a guest, a package or a network peer wrote is freed of control
@@ -28,7 +38,9 @@
 //	                    belong in a file
 //	--grant FILE        what the check may do, of what its manifest asks for
 //	--grant-requested   grant all that the manifest asks for
+//	--trust FILE        load the package if a key of the file vouches for it
 //	--unsigned          load the package although nobody vouches for it
+//	--store DIR         PACKAGE is a reference in that store
 //	--timeout D         the longest that the run may take, such as 5s or 1m30s;
 //	                    10s if neither this nor wall_ms of the grant is given
 //	--memory N          the most memory that the check may have, in MiB, from 1
@@ -40,7 +52,7 @@
 // submit a result, and nothing else. --timeout and --memory only narrow what the
 // manifest and the grant allow.
 //
-// A package is refused without --unsigned, for signatures are not judged yet.
+// A package is refused without one of --trust and --unsigned.
 //
 // # Exit codes
 //
@@ -50,6 +62,11 @@
 // error; so is a run that traps, times out, or ends without a result. Also --help
 // and --version exit with 3, since no check was made. Inspect exits with 0 for a
 // package that would load and with 3 for any other.
+//
+// The other verbs exit with 0 for yes or done, 2 for no, and 3 for mistakes in
+// the arguments and for everything that leaves the question open, such as a file
+// that cannot be read. What went wrong stands on standard error, and with
+// --format json also on standard output: {"errors": ["...", ...]}.
 //
 // An interrupt or SIGTERM cancels the run, which still prints its UNKNOWN. A
 // second one ends the process at once.
@@ -74,6 +91,23 @@
 // limit holds. Whatever is left out is not granted, and a limit that is left out
 // says nothing. Unknown and repeated keys, wrong types and malformed entries
 // refuse the file, all of them told at once with their lines.
+//
+// # Trust files
+//
+// A trust file is YAML of at most 256 KiB and as strict:
+//
+//	keys:
+//	  - id: ops-2026                      # as signatures name the key
+//	    public: 11qYAYKxCrfVS/7TyWQHOg7hcvPapiMlrwIaaPcHURo=   # hex or base64
+//	    not_before: 2026-01-01            # that day counts, UTC; a time will do too
+//	    not_after: 2027-12-31T23:59:59Z
+//	    revoked: false
+//	    plugins: ["acme-*"]               # patterns of ids; every plugin without it
+//	profiles: [bundle-v2]                 # also serviceradar-tool and
+//	                                      # serviceradar-control-plane
+//
+// Without profiles, bundle-v2 and serviceradar-tool count. Bundle-v2 covers every
+// file; the other two only plugin.yaml and plugin.wasm.
 //
 // # Formats of run
 //
@@ -109,11 +143,60 @@
 // Inspect tells what a package is and asks for: identity and digest, requested
 // capabilities and permissions, each import with what it would be linked to if
 // all requests were granted, the exports, and every problem and warning. It runs
-// and compiles nothing, and needs no signature.
+// and compiles nothing, and needs no signature. With --trust FILE it tells who
+// vouches for the package; that nobody does is a problem then.
 //
 // Its json is one object with the keys loads, digest, manifest, requested,
 // imports, exports, initializer, memory_min, memory_max (bytes), tables,
-// sections, features, problems and warnings. An import has module, name, type,
-// capability, code (0, or what a stub answers) and links_to: "host", "stub" or
-// "nothing", which keeps the package from loading. All keys are always there.
+// sections, features, verdict, problems and warnings. An import has module, name,
+// type, capability, code (0, or what a stub answers) and links_to: "host", "stub"
+// or "nothing", which keeps the package from loading. The verdict is that of
+// verify, null where nobody was asked or nobody vouches. All keys are always
+// there.
+//
+// # pack
+//
+// Pack writes a package as a zip to -o FILE, the same bytes for the same files, or
+// puts it with its signatures into the store of --store DIR, a folder that is
+// there, and prints its reference; or both. A file that is there is replaced.
+//
+// Its json has file, ref, sha256 and size (of the zip), digest (of plugin.wasm)
+// and files.
+//
+// # keygen
+//
+// Keygen makes an Ed25519 key. It writes the secret half to PREFIX.key of -o PREFIX,
+// for nobody else to read, and the public one to PREFIX.pub; neither may be there
+// yet. Its text is a trust file with that key under the name of --id ID:
+//
+//	sandcheck keygen --id ops-2026 -o ops > trust.yaml
+//
+// Its json has id, public, key_file and public_file.
+//
+// # sign
+//
+// Sign makes a signature document with the secret key of --key FILE. The name of
+// --id ID is written into it, under which verifiers look the key up. --profile P
+// says what is covered: bundle-v2, the default, all files, serviceradar-tool and
+// serviceradar-control-plane only plugin.yaml and plugin.wasm, as two other
+// programs write them. The document goes to -o FILE, by default to the folder of
+// the package, and replaces what lay there.
+//
+// Its json has file, key, profile, digest and notes, which say what the signature
+// does not prove.
+//
+// # verify
+//
+// Verify tells whether one of the keys of --trust FILE, or that of --public KEY
+// under the name --id ID, vouches for the package, and for which of its files.
+// KEY is the key in hex or base64, or "@" and the name of a file that holds it.
+// With --public every profile counts. It exits with 0 if so and 2 if not.
+//
+// Its json has verified, id, version, digest, problems and verdict: null, or an
+// object with key, signer (not proven), profile, covered, not_covered and at.
+//
+// # schema
+//
+// Schema prints the JSON Schema (draft 7) of plugin.yaml, for "manifest", or of
+// what a check submits, for "result"; for editors that complete and check.
 package main

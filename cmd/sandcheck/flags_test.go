@@ -16,7 +16,7 @@ func TestMistakesInArguments(t *testing.T) {
 		want string // after "UNKNOWN: "
 	}{
 		{"nothing", nil, "nothing to do"},
-		{"another verb", []string{"start", alive}, `"start" is nothing that sandcheck does: it has run and inspect`},
+		{"another verb", []string{"start", alive}, `"start" is nothing that sandcheck does: it has run, inspect, `},
 		{"run without package", []string{"run"}, "run: no PACKAGE is named"},
 		{"run with only flags", []string{"run", "--unsigned"}, "run: no PACKAGE is named"},
 		{"two packages", []string{"run", alive, "other"}, "run: 2 packages are named"},
@@ -37,11 +37,14 @@ func TestMistakesInArguments(t *testing.T) {
 		{"memory above the most", []string{"run", "--memory", "4097", alive}, `run: invalid value "4097" for flag -memory`},
 		{"memory with a unit", []string{"run", "--memory", "64MiB", alive}, `run: invalid value "64MiB" for flag -memory`},
 		{"two grants", []string{"run", "--grant", "g.yaml", "--grant-requested", alive}, "run: both --grant and --grant-requested are given"},
+		{"trust and unsigned", []string{"run", "--trust", "t.yaml", "--unsigned", alive}, "run: both --trust and --unsigned are given"},
+		{"trust from no such file", []string{"run", "--trust", "no-such-file", alive}, "--trust: open no-such-file: "},
+		{"no such store", []string{"run", "--store", "no-such-dir", "--unsigned", "x"}, "--store: stat no-such-dir: "},
 		{"config without a file", []string{"run", "--config", "@", alive}, "--config: @ needs the name of a file"},
 		{"config from no such file", []string{"run", "--config", "@no-such-file", alive}, "--config: open no-such-file: "},
 		{"grant from no such file", []string{"run", "--grant", "no-such-file", alive}, "--grant: open no-such-file: "},
 		{"grant without a name", []string{"run", "--grant=", alive}, "--grant: open "},
-		{"unsigned", []string{"run", alive}, "nobody vouches for the package: signatures are not judged here; if you know where it comes from, load it with --unsigned"},
+		{"unsigned", []string{"run", alive}, "nobody vouches for the package: name the keys that may with --trust; if you know where it comes from, load it with --unsigned"},
 		{"no such package", []string{"run", "--unsigned", "no-such-package"}, "package: stat no-such-package: "},
 		{"inspect no such package", []string{"inspect", "no-such-package"}, "package: stat no-such-package: "},
 	} {

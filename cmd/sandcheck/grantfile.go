@@ -25,10 +25,10 @@ func readGrant(ctx context.Context, path string) (capability.Grant, error) {
 	return parseGrant(path, doc)
 }
 
-// parseGrant reads a grant strictly. The error joins one *grantError per
+// parseGrant reads a grant strictly. The error joins one *yamlError per
 // problem, by line, at most maxProblems. name is that of the file.
 func parseGrant(name string, doc []byte) (capability.Grant, error) {
-	r := &grantReader{file: name}
+	r := &yamlReader{file: name}
 	var g capability.Grant
 	if root := r.document(doc); root != nil {
 		for _, e := range r.entries(root, "", "capabilities", "permissions", "limits") {
@@ -46,7 +46,7 @@ func parseGrant(name string, doc []byte) (capability.Grant, error) {
 		return capability.Grant{}, err
 	}
 	if err := g.Validate(); err != nil {
-		return capability.Grant{}, &grantError{File: name, Message: err.Error()}
+		return capability.Grant{}, &yamlError{File: name, Message: err.Error()}
 	}
 	return g, nil
 }
@@ -54,7 +54,7 @@ func parseGrant(name string, doc []byte) (capability.Grant, error) {
 // capabilityName is how plugin.yaml spells the name of a capability.
 var capabilityName = regexp.MustCompile(`^[a-z][a-z0-9_-]{0,62}(:v[1-9][0-9]*)?$`)
 
-func (r *grantReader) capabilities(list *yaml.Node) []string {
+func (r *yamlReader) capabilities(list *yaml.Node) []string {
 	var names []string
 	for i, n := range r.items(list, "capabilities", "a list of names such as http_request") {
 		path := fmt.Sprintf("capabilities[%d]", i)
@@ -80,7 +80,7 @@ const (
 	maxConnections = 1024
 )
 
-func (r *grantReader) limits(n *yaml.Node) limits.Limits {
+func (r *yamlReader) limits(n *yaml.Node) limits.Limits {
 	var l limits.Limits
 	for _, e := range r.entries(n, "limits", "memory_mb", "cpu_ms", "wall_ms", "max_open_connections") {
 		path := "limits." + e.key

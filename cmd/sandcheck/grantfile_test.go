@@ -82,12 +82,12 @@ func TestBadGrants(t *testing.T) {
 		name, doc string
 		want      []string
 	}{
-		{"empty", "", []string{"g.yaml: is empty: to grant nothing, write {}"}},
-		{"only a comment", "# nothing\n", []string{"g.yaml: is empty: to grant nothing, write {}"}},
+		{"empty", "", []string{"g.yaml: is empty: to say nothing, write {}"}},
+		{"only a comment", "# nothing\n", []string{"g.yaml: is empty: to say nothing, write {}"}},
 		{"null", "null", []string{"g.yaml:1: must be a map with any of capabilities, permissions, limits, got nothing"}},
 		{"a list", "- a", []string{"g.yaml:1: must be a map with any of capabilities, permissions, limits, got a list"}},
 		{"a text", "all", []string{`g.yaml:1: must be a map with any of capabilities, permissions, limits, got the text "all"`}},
-		{"two documents", "{}\n---\n{}", []string{"g.yaml:3: a second document starts here: a grant is one document"}},
+		{"two documents", "{}\n---\n{}", []string{"g.yaml:3: a second document starts here: a file is one document"}},
 		{"no YAML", "a: b: c", []string{"g.yaml:1: is not YAML: mapping values are not allowed in this context"}},
 		{"no YAML further down", "limits: {}\na: b: c", []string{"g.yaml:2: is not YAML: mapping values are not allowed in this context"}},
 		{"no UTF-8", "a: \xff", []string{"g.yaml: is not UTF-8 text"}},

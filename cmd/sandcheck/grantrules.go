@@ -13,7 +13,7 @@ import (
 
 // permissions hands the entries to the package that owns their grammar and maps
 // what it refuses back to lines.
-func (r *grantReader) permissions(n *yaml.Node) netproxy.Rules {
+func (r *yamlReader) permissions(n *yaml.Node) netproxy.Rules {
 	entries := r.entries(n, "permissions", "allowed_domains", "allowed_networks", "allowed_ports", "allow_insecure_tls")
 	t := translation{nodes: map[string]*yaml.Node{}}
 	for _, e := range entries {
@@ -48,7 +48,7 @@ type translation struct {
 	nodes map[string]*yaml.Node
 }
 
-func (t *translation) add(r *grantReader, e entry) {
+func (t *translation) add(r *yamlReader, e entry) {
 	path := "permissions." + e.key
 	t.nodes[e.key] = e.value
 	t.doc = fmt.Appendf(t.doc, ",%q:", e.key)

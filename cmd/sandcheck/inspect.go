@@ -2,6 +2,7 @@ package main
 
 import (
 	"context"
+	"errors"
 	"fmt"
 
 	"github.com/sandcheck/sandcheck/capability"
@@ -10,6 +11,8 @@ import (
 )
 
 const inspectUsage = `sandcheck inspect [flags] PACKAGE
+  --trust FILE           tell whether a key of the file vouches for it
+  --store DIR            PACKAGE is a reference in that store
   --format F             text or json; default text
 `
 
@@ -17,6 +20,9 @@ const inspectUsage = `sandcheck inspect [flags] PACKAGE
 func inspectPackage(ctx context.Context, c *console, args []string) int {
 	f := formatText
 	fs := newFlags("inspect")
+	var trust, store *string
+	once(fs, "trust", keep(&trust))
+	once(fs, "store", keep(&store))
 	once(fs, "format", f.set(formatText, formatJSON))
 	path, err := parsePackage(fs, args)
 	switch {
@@ -26,15 +32,34 @@ func inspectPackage(ctx context.Context, c *console, args []string) int {
 		defer fmt.Fprint(c.err, "\n"+inspectUsage)
 		return c.inspectFail(formatAmong(args), fmt.Errorf("inspect: %w", err))
 	}
-	pkg, err := readPackage(path)
-	if err != nil {
+	var errs [2]error
+	var ring *manifest.Keyring
+	pkg, err := openPackage(ctx, store, path)
+	errs[0] = err
+	if trust != nil {
+		ring, errs[1] = readTrust(ctx, *trust)
+	}
+	if err := errors.Join(errs[:]...); err != nil {
 		return c.inspectFail(f, err)
 	}
 	in, err := inspect(ctx, pkg)
 	if err != nil {
 		return c.inspectFail(f, err)
 	}
-	return c.show(f, in)
+	if ring != nil {
+		vouch(ctx, in, ring, pkg)
+	}
+	return c.show(f, in, pkg)
+}
+
+// vouch asks who vouches for pkg. That nobody does keeps it from loading.
+func vouch(ctx context.Context, in *host.Inspection, ring *manifest.Keyring, pkg *manifest.Package) {
+	var err error
+	if in.Verdict, err = ring.Verify(ctx, pkg); err != nil {
+		for _, p := range problemsOf(fmt.Errorf("%w: %w", host.ErrUnverified, err)) {
+			in.Problems = append(in.Problems, p.Error())
+		}
+	}
 }
 
 // inspect looks at a package with all functions offered that run offers.
@@ -67,17 +92,18 @@ func (c *console) inspectFail(f format, err error) int {
 	for _, p := range problemsOf(err) {
 		in.Problems = append(in.Problems, p.Error())
 	}
-	return c.show(f, in)
+	return c.show(f, in, nil)
 }
 
-// show writes an inspection and returns the exit code.
-func (c *console) show(f format, in *host.Inspection) int {
+// show writes an inspection and returns the exit code. pkg is nil where it could
+// not be read.
+func (c *console) show(f format, in *host.Inspection, pkg *manifest.Package) int {
 	var text []byte
 	var err error
 	if f == formatJSON {
-		text, err = inspectionToJSON(in)
+		text, err = inspectionToJSON(in, pkg)
 	} else {
-		text = []byte(inspectionToText(in))
+		text = []byte(inspectionToText(in, pkg))
 	}
 	if err == nil {
 		_, err = c.out.Write(text)

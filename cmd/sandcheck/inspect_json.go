@@ -25,6 +25,7 @@ type inspectionJSON struct {
 	Tables      []int         `json:"tables"`
 	Sections    []string      `json:"sections"`
 	Features    []string      `json:"features"`
+	Verdict     *verdictJSON  `json:"verdict"` // null where nobody was asked or nobody vouches
 	Problems    []string      `json:"problems"`
 	Warnings    []string      `json:"warnings"`
 }
@@ -61,7 +62,7 @@ type importJSON struct {
 	LinksTo    string `json:"links_to"`
 }
 
-func inspectionToJSON(in *host.Inspection) ([]byte, error) {
+func inspectionToJSON(in *host.Inspection, pkg *manifest.Package) ([]byte, error) {
 	doc := inspectionJSON{
 		Loads:     len(in.Problems) == 0,
 		Requested: requestedToJSON(in.Requested),
@@ -75,6 +76,9 @@ func inspectionToJSON(in *host.Inspection) ([]byte, error) {
 	}
 	if m := in.Manifest; m != nil {
 		doc.Manifest = manifestJSON{m.ID, m.Name, m.Version, m.Description, m.Entrypoint, m.Runtime, m.Outputs, max(1, m.SchemaVersion)}
+	}
+	if in.Verdict != nil {
+		doc.Verdict = verdictToJSON(in.Verdict, pkg)
 	}
 	for _, im := range in.Imports {
 		doc.Imports = append(doc.Imports, importJSON{im.Module, im.Name, im.Type, im.Capability, int(im.Code), linksTo(im)})

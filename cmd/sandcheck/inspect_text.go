@@ -10,7 +10,7 @@ import (
 	"github.com/sandcheck/sandcheck/manifest"
 )
 
-func inspectionToText(in *host.Inspection) string {
+func inspectionToText(in *host.Inspection, pkg *manifest.Package) string {
 	p := &page{}
 	verdict := "would load"
 	if len(in.Problems) > 0 {
@@ -20,6 +20,10 @@ func inspectionToText(in *host.Inspection) string {
 	p.list("problems", in.Problems)
 	p.list("warnings", in.Warnings)
 	p.manifest(in.Manifest, in.Digest)
+	if in.Verdict != nil {
+		p.head("vouched for")
+		p.verdict(in.Verdict, pkg)
+	}
 	p.requested(in.Requested)
 	p.imports(in.Imports)
 	p.list("exports", in.Exports)

@@ -39,6 +39,11 @@ func verbs() []verb {
 	return []verb{
 		{"run", runUsage, runPackage},
 		{"inspect", inspectUsage, inspectPackage},
+		{"pack", packUsage, packPackage},
+		{"keygen", keygenUsage, makeKey},
+		{"sign", signUsage, signPackage},
+		{"verify", verifyUsage, verifyPackage},
+		{"schema", schemaUsage, printSchema},
 	}
 }
 
@@ -67,7 +72,7 @@ func verbNames() string {
 	for _, v := range verbs() {
 		names = append(names, v.name)
 	}
-	return strings.Join(names, " and ")
+	return strings.Join(names[:len(names)-1], ", ") + " and " + names[len(names)-1]
 }
 
 // help answers a question about sandcheck itself: no check was made.
@@ -82,7 +87,7 @@ func usage() string {
 	for _, v := range verbs() {
 		b.WriteString("\n" + v.usage)
 	}
-	b.WriteString("\nsandcheck --help | --version\n\nExit codes: 0 OK, 1 WARNING, 2 CRITICAL, 3 UNKNOWN, any failure, --help and --version.\n")
+	b.WriteString("\nsandcheck --help | --version\n\nExit codes of run: 0 OK, 1 WARNING, 2 CRITICAL, 3 UNKNOWN and any failure.\nOf the others: 0 yes or done, 2 no, 3 any failure, --help and --version.\n")
 	return b.String()
 }
 

@@ -18,7 +18,9 @@ const runUsage = `sandcheck run [flags] PACKAGE
   --config JSON|@FILE    config of the check; @- is standard input
   --grant FILE           grant what the file says, of what the check asks for
   --grant-requested      grant all that the check asks for
+  --trust FILE           load a package that a key of the file vouches for
   --unsigned             load a package that nobody vouches for
+  --store DIR            PACKAGE is a reference in that store
   --timeout D            the longest that the run may take, such as 5s
   --memory N             the most memory that the check may have, in MiB
   --format F             text, nagios or json; default text
@@ -29,6 +31,8 @@ type runArgs struct {
 	path      string
 	config    *string
 	grant     *string
+	trust     *string
+	store     *string
 	requested bool
 	unsigned  bool
 	limits    limits.Limits
@@ -41,13 +45,19 @@ func parseRun(args []string) (*runArgs, error) {
 	once(fs, "config", keep(&a.config))
 	once(fs, "grant", keep(&a.grant))
 	fs.BoolVar(&a.requested, "grant-requested", false, "")
+	once(fs, "trust", keep(&a.trust))
 	fs.BoolVar(&a.unsigned, "unsigned", false, "")
+	once(fs, "store", keep(&a.store))
 	once(fs, "timeout", a.setTimeout)
 	once(fs, "memory", a.setMemory)
 	once(fs, "format", a.format.set(formatText, formatNagios, formatJSON))
 	path, err := parsePackage(fs, args)
-	if err == nil && a.grant != nil && a.requested {
+	switch {
+	case err != nil:
+	case a.grant != nil && a.requested:
 		err = errors.New("both --grant and --grant-requested are given: which of them is meant?")
+	case a.trust != nil && a.unsigned:
+		err = errors.New("both --trust and --unsigned are given: which of them is meant?")
 	}
 	a.path = path
 	return a, err
@@ -108,22 +118,26 @@ type inputs struct {
 	pkg    *manifest.Package
 	config []byte
 	grant  capability.Grant
+	trust  *manifest.Keyring // nil where none is named
 }
 
 // read reads all inputs before it reports what is wrong with any.
 func (c *console) read(ctx context.Context, a *runArgs) (in inputs, err error) {
-	var errs [3]error
-	in.pkg, errs[0] = readPackage(a.path)
+	var errs [4]error
+	in.pkg, errs[0] = openPackage(ctx, a.store, a.path)
 	if a.grant != nil {
 		in.grant, errs[1] = readGrant(ctx, *a.grant)
 	}
 	in.config, errs[2] = c.readConfig(ctx, a.config)
+	if a.trust != nil {
+		in.trust, errs[3] = readTrust(ctx, *a.trust)
+	}
 	return in, errors.Join(errs[:]...)
 }
 
 // execute loads and runs. The report is nil where the package did not load.
 func (c *console) execute(ctx context.Context, a *runArgs, in inputs) (*host.Report, error) {
-	rt, err := newRuntime(a)
+	rt, err := newRuntime(a, in.trust)
 	if err != nil {
 		return nil, err
 	}
@@ -136,7 +150,7 @@ func (c *console) execute(ctx context.Context, a *runArgs, in inputs) (*host.Rep
 	}
 	plugin, err := rt.Load(ctx, in.pkg, opts...)
 	if err != nil {
-		return nil, loadError(withSource(err, func(name string) string { return string(in.pkg.Files[name]) }))
+		return nil, loadError(withSource(err, func(name string) string { return string(in.pkg.Files[name]) }), in.trust)
 	}
 	if a.format == formatText {
 		c.warn(plugin.Inspection().Warnings)
@@ -144,12 +158,15 @@ func (c *console) execute(ctx context.Context, a *runArgs, in inputs) (*host.Rep
 	return plugin.Execute(ctx, in.config)
 }
 
-func newRuntime(a *runArgs) (*host.Runtime, error) {
+func newRuntime(a *runArgs, trust *manifest.Keyring) (*host.Runtime, error) {
 	opts := []host.Option{
 		host.WithCapabilities(capability.Network()...),
 		host.WithLimits(a.limits),
 	}
-	if a.unsigned {
+	switch {
+	case trust != nil:
+		opts = append(opts, host.WithVerifier(trust))
+	case a.unsigned:
 		opts = append(opts, host.WithUnsigned())
 	}
 	return host.New(opts...)
@@ -162,9 +179,9 @@ func closeRuntime(rt *host.Runtime) {
 }
 
 // loadError says in flags what the host says in options.
-func loadError(err error) error {
-	if errors.Is(err, host.ErrUnverified) {
-		return fmt.Errorf("%w: signatures are not judged here; if you know where it comes from, load it with --unsigned", host.ErrUnverified)
+func loadError(err error, trust *manifest.Keyring) error {
+	if errors.Is(err, host.ErrUnverified) && trust == nil {
+		return fmt.Errorf("%w: name the keys that may with --trust; if you know where it comes from, load it with --unsigned", host.ErrUnverified)
 	}
 	return err
 }

@@ -14,11 +14,11 @@ import (
 	"gopkg.in/yaml.v3"
 )
 
-// maxProblems bounds what one grant file reports: enough to repair it at once.
+// maxProblems bounds what one file reports: enough to repair it at once.
 const maxProblems = 50
 
-// grantError is one problem of a grant file.
-type grantError struct {
+// yamlError is one problem of a grant or trust file.
+type yamlError struct {
 	File    string
 	Line    int // from 1; 0 for the whole file
 	Path    string
@@ -26,7 +26,7 @@ type grantError struct {
 }
 
 // Error is "FILE:LINE: PATH: MESSAGE" without the parts that are not known.
-func (e *grantError) Error() string {
+func (e *yamlError) Error() string {
 	text := e.File + ":"
 	if e.Line > 0 {
 		text += strconv.Itoa(e.Line) + ":"
@@ -37,17 +37,17 @@ func (e *grantError) Error() string {
 	return text + " " + e.Message
 }
 
-// grantReader reads a grant file node by node and collects what is wrong. The
+// yamlReader reads a grant or trust file node by node and collects what is wrong. The
 // YAML library's own decoding into structs is lenient where this must not be: it
 // rounds numbers, follows aliases and merges maps.
-type grantReader struct {
+type yamlReader struct {
 	file     string
-	problems []*grantError
+	problems []*yamlError
 	reported map[*yaml.Node]bool
 }
 
-func (r *grantReader) add(n *yaml.Node, path, format string, args ...any) {
-	e := &grantError{File: r.file, Path: path, Message: fmt.Sprintf(format, args...)}
+func (r *yamlReader) add(n *yaml.Node, path, format string, args ...any) {
+	e := &yamlError{File: r.file, Path: path, Message: fmt.Sprintf(format, args...)}
 	if n != nil {
 		e.Line = n.Line
 		if r.reported == nil {
@@ -58,20 +58,20 @@ func (r *grantReader) add(n *yaml.Node, path, format string, args ...any) {
 	r.problems = append(r.problems, e)
 }
 
-func (r *grantReader) err() error {
-	slices.SortStableFunc(r.problems, func(a, b *grantError) int { return cmp.Compare(a.Line, b.Line) })
+func (r *yamlReader) err() error {
+	slices.SortStableFunc(r.problems, func(a, b *yamlError) int { return cmp.Compare(a.Line, b.Line) })
 	var errs []error
 	for _, p := range r.problems[:min(len(r.problems), maxProblems)] {
 		errs = append(errs, p)
 	}
 	if more := len(r.problems) - maxProblems; more > 0 {
-		errs = append(errs, &grantError{File: r.file, Message: fmt.Sprintf("%d more problems", more)})
+		errs = append(errs, &yamlError{File: r.file, Message: fmt.Sprintf("%d more problems", more)})
 	}
 	return errors.Join(errs...)
 }
 
 // document returns the root of the only document in text, nil if that is no map.
-func (r *grantReader) document(text []byte) *yaml.Node {
+func (r *yamlReader) document(text []byte) *yaml.Node {
 	text = bytes.TrimPrefix(text, []byte("\ufeff"))
 	if !utf8.Valid(text) || bytes.IndexByte(text, 0) >= 0 {
 		r.add(nil, "", "is not UTF-8 text")
@@ -81,14 +81,14 @@ func (r *grantReader) document(text []byte) *yaml.Node {
 	doc, err := nextDocument(dec)
 	switch {
 	case errors.Is(err, io.EOF):
-		r.add(nil, "", "is empty: to grant nothing, write {}")
+		r.add(nil, "", "is empty: to say nothing, write {}")
 		return nil
 	case err != nil:
 		r.syntax(text, err)
 		return nil
 	}
 	if second, err := nextDocument(dec); err == nil {
-		r.add(second, "", "a second document starts here: a grant is one document")
+		r.add(second, "", "a second document starts here: a file is one document")
 	} else if !errors.Is(err, io.EOF) {
 		r.syntax(text, err)
 	}
@@ -115,7 +115,7 @@ func nextDocument(dec *yaml.Decoder) (root *yaml.Node, err error) {
 
 // syntax reports an error of the YAML library, which names at most a line: none
 // for the first one and for an alias.
-func (r *grantReader) syntax(doc []byte, err error) {
+func (r *yamlReader) syntax(doc []byte, err error) {
 	message := strings.TrimPrefix(err.Error(), "yaml: ")
 	at := &yaml.Node{Line: 1}
 	if rest, ok := strings.CutPrefix(message, "line "); ok {
@@ -144,7 +144,7 @@ type entry struct {
 }
 
 // entries returns those of known that n has, each once.
-func (r *grantReader) entries(n *yaml.Node, path string, known ...string) []entry {
+func (r *yamlReader) entries(n *yaml.Node, path string, known ...string) []entry {
 	if !r.plain(n, path) {
 		return nil
 	}
@@ -181,7 +181,7 @@ func under(path, key string) string {
 }
 
 // items returns the items of a list.
-func (r *grantReader) items(n *yaml.Node, path, want string) []*yaml.Node {
+func (r *yamlReader) items(n *yaml.Node, path, want string) []*yaml.Node {
 	if !r.plain(n, path) {
 		return nil
 	}
@@ -193,7 +193,7 @@ func (r *grantReader) items(n *yaml.Node, path, want string) []*yaml.Node {
 }
 
 // whole returns a whole number between 1 and most, zero where n is none.
-func (r *grantReader) whole(n *yaml.Node, path string, most int) int {
+func (r *yamlReader) whole(n *yaml.Node, path string, most int) int {
 	if !r.plain(n, path) {
 		return 0
 	}
@@ -206,7 +206,7 @@ func (r *grantReader) whole(n *yaml.Node, path string, most int) int {
 
 // plain refuses what makes a value other than it reads: aliases, anchors and
 // tags.
-func (r *grantReader) plain(n *yaml.Node, path string) bool {
+func (r *yamlReader) plain(n *yaml.Node, path string) bool {
 	switch {
 	case n.Kind == yaml.AliasNode:
 		r.add(n, path, `aliases are not allowed: write the value out, or quote text that begins with "*"`)
