@@ -5,6 +5,7 @@
 //	              [--trust FILE | --unsigned] [--store DIR] [--timeout D] [--memory N]
 //	              [--format text|nagios|json] PACKAGE
 //	sandcheck inspect [--trust FILE] [--store DIR] PACKAGE
+//	sandcheck validate [--format text|json|github] PATH
 //	sandcheck pack [-o FILE] [--store DIR] PACKAGE
 //	sandcheck keygen --id ID -o PREFIX
 //	sandcheck sign --key FILE --id ID [--profile P] [-o FILE] PACKAGE
@@ -153,6 +154,18 @@
 // or "nothing", which keeps the package from loading. The verdict is that of
 // verify, null where nobody was asked or nobody vouches. All keys are always
 // there.
+//
+// # validate
+//
+// Validate tells everything that is wrong with a plugin.yaml alone, or with the
+// directory or the zip of a package, with file, line, column and the line itself,
+// and all warnings. It exits with 0 if nothing is wrong and 2 if something is.
+//
+// Its json has valid, path, problems and warnings, which are lists of objects with
+// file, line, column (0 where unknown), path, rule and message. With
+// --format github each is an annotation for GitHub Actions:
+//
+//	::error file=check/plugin.yaml,line=3,col=1::version: ...
 //
 // # pack
 //
