@@ -5,6 +5,7 @@ import (
 	"slices"
 	"strings"
 	"sync"
+	"sync/atomic"
 	"testing"
 	"time"
 
@@ -86,7 +87,7 @@ func TestCPUIsNotWallTime(t *testing.T) {
 	}
 	run()
 	alone := min(run().CPU, run().CPU, run().CPU)
-	quit := make(chan struct{})
+	var quit atomic.Bool
 	var busy sync.WaitGroup
 	neighbours := 8
 	if testing.Short() {
@@ -94,17 +95,12 @@ func TestCPUIsNotWallTime(t *testing.T) {
 	}
 	for range neighbours {
 		busy.Go(func() {
-			for {
-				select {
-				case <-quit:
-					return
-				default:
-				}
+			for !quit.Load() { // busy on purpose
 			}
 		})
 	}
 	beside := run()
-	close(quit)
+	quit.Store(true)
 	busy.Wait()
 	t.Logf("alone %v of CPU; beside %d busy goroutines %v of CPU in %v", alone, neighbours, beside.CPU, beside.Wall)
 	if alone == 0 || beside.CPU > 3*alone+20*time.Millisecond {

@@ -10,6 +10,7 @@ import (
 	"github.com/sandcheck/sandcheck/capability"
 	"github.com/sandcheck/sandcheck/internal/abi"
 	"github.com/sandcheck/sandcheck/internal/engine"
+	"github.com/sandcheck/sandcheck/internal/plain"
 	"github.com/sandcheck/sandcheck/limits"
 	"github.com/sandcheck/sandcheck/netproxy"
 )
@@ -177,6 +178,9 @@ func (r *run) ended(ctx context.Context, err error) error {
 		return r.stopped(ctx, stop.Cause)
 	case errors.As(err, &trap):
 		r.report.Ended = Trapped
+		if trap.Cause != nil { // a host panic: what it said is for the admin only
+			r.note("%s", plain.Cut(plain.Line(trap.Cause.Error()), 1024))
+		}
 		return &TrapError{Kind: trap.Kind, Frames: trap.Frames}
 	default:
 		r.report.Ended = Trapped

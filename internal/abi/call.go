@@ -14,6 +14,7 @@ import (
 // program. All state is found through ctx, so programs with equal bindings may
 // share it.
 func Trampoline(i int, b Binding) api.GoModuleFunction {
+	b.Name = label(b.Name) // from here on it is for people
 	if b.Code != capability.OK {
 		return api.GoModuleFunc(func(ctx context.Context, _ api.Module, stack []uint64) {
 			from(ctx).stub(i, b, stack)

@@ -8,6 +8,7 @@ import (
 	"github.com/tetratelabs/wazero/api"
 
 	"github.com/sandcheck/sandcheck/capability"
+	"github.com/sandcheck/sandcheck/internal/plain"
 )
 
 // lastError is bound in every plugin: it tells a guest only about itself.
@@ -23,8 +24,8 @@ type Import struct {
 
 // Binding is what one imported function of module env is linked to.
 type Binding struct {
-	Name       string
-	Type       Type // the module's own, which a bound Func shares
+	Name       string // as the module has it, whatever characters that holds
+	Type       Type   // the module's own, which a bound Func shares
 	Code       capability.Code
 	Func       capability.Func // only where Code is OK
 	Capability string          // what would unlock it; "" for a name that is not offered
@@ -71,14 +72,14 @@ func Link(imports []Import, o Offer) ([]Binding, error) {
 }
 
 func importError(im Import, err error) error {
-	return fmt.Errorf("import %s.%s: %s: %w", im.Module, im.Name, im.Desc, err)
+	return fmt.Errorf("import %s.%s: %s: %w", label(im.Module), label(im.Name), label(im.Desc), err)
 }
 
 // place judges everything about im but the function behind it.
 func (o Offer) place(im Import) error {
 	switch {
 	case im.Module != ModuleEnv && im.Module != ModuleWASI:
-		return fmt.Errorf("module %q is not offered; host functions are in %q, WASI is %q", im.Module, ModuleEnv, ModuleWASI)
+		return fmt.Errorf("module %q is not offered; host functions are in %q, WASI is %q", label(im.Module), ModuleEnv, ModuleWASI)
 	case !im.Func:
 		return errors.New("only functions can be imported; the memory and all else must be the module's own")
 	case im.Module == ModuleEnv:
@@ -120,6 +121,12 @@ func (o Offer) bind(im Import) (Binding, error) {
 		return b, errors.New("no stub can be made for a type with v128 or references")
 	}
 	return b, nil
+}
+
+// label is an import's name fit for reports and screens: authors choose it.
+func label(name string) string {
+	const most = 128
+	return plain.Cut(plain.Line(name), most)
 }
 
 func (o Offer) find(name string) (f capability.Func, core, ok bool) {

@@ -182,11 +182,11 @@ func (r *Run) Counts(u *limits.Usage) {
 	u.Calls, u.Failed = map[string]int{}, map[string]int{}
 	for i, n := range r.counts {
 		if n > 0 {
-			u.Calls[r.bindings[i].Name] += n
+			u.Calls[label(r.bindings[i].Name)] += n
 		}
 	}
 	for f, n := range r.failed {
-		u.Failed[fmt.Sprintf("%s %d", r.bindings[f.binding].Name, f.code)] += n
+		u.Failed[fmt.Sprintf("%s %d", label(r.bindings[f.binding].Name), f.code)] += n
 	}
 	u.OutputDropped = r.Stdout.Dropped() + r.Stderr.Dropped()
 }

@@ -4,7 +4,6 @@ import (
 	"context"
 	"crypto/sha256"
 	"fmt"
-	"runtime"
 	"time"
 
 	"github.com/tetratelabs/wazero"
@@ -36,11 +35,11 @@ func (e *Engine) Compile(ctx context.Context, wasm []byte, most time.Duration) (
 	}
 	c, known := e.codes[key]
 	if !known {
-		compileCtx, cancel := context.WithTimeoutCause(context.Background(), most, &tooSlow{most})
+		compileCtx, cancel := context.WithCancel(context.Background())
 		c = &Code{engine: e, key: key, ready: make(chan struct{}), cancel: cancel}
 		e.codes[key] = c
 		e.stats.Compiles++
-		go c.compile(compileCtx, wasm)
+		go c.compile(compileCtx, wasm, most)
 	} else {
 		e.stats.CacheHits++
 	}
@@ -67,12 +66,27 @@ func (t *tooSlow) Error() string {
 	return fmt.Sprintf("compiling took more than %v; raise the limit or use the interpreter", t.most)
 }
 
-// compile runs on a goroutine of its own, which ends with ctx: with more than
-// one worker, wazero looks at ctx between two functions.
-func (c *Code) compile(ctx context.Context, wasm []byte) {
+// workers compile one module. With more than one, wazero looks at ctx between
+// two functions; the memory of a compilation, which decoding bounds, grows with
+// their number.
+const workers = 2
+
+// compile runs on a goroutine of its own, which ends with ctx or after most. It
+// waits its turn first: compiling is what takes most memory.
+func (c *Code) compile(ctx context.Context, wasm []byte, most time.Duration) {
 	defer c.cancel()
 	defer close(c.ready)
-	ctx = experimental.WithCompilationWorkers(ctx, max(2, runtime.GOMAXPROCS(0)/2))
+	select {
+	case c.engine.compiling <- struct{}{}:
+		defer func() { <-c.engine.compiling }()
+	case <-ctx.Done():
+		c.err = fmt.Errorf("engine: compile: %w", context.Cause(ctx))
+		c.engine.forget(c)
+		return
+	}
+	ctx, cancel := context.WithTimeoutCause(ctx, most, &tooSlow{most})
+	defer cancel()
+	ctx = experimental.WithCompilationWorkers(ctx, workers)
 	compiled, err := c.engine.rt.CompileModule(ctx, wasm)
 	switch {
 	case err == nil && ctx.Err() == nil:

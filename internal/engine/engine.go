@@ -9,6 +9,7 @@ import (
 	"crypto/sha256"
 	"errors"
 	"fmt"
+	"runtime"
 	"sync"
 
 	"github.com/tetratelabs/wazero"
@@ -25,6 +26,8 @@ type Engine struct {
 	rt    wazero.Runtime
 	wasi  api.Module
 	meter api.Module // of the import that metering adds
+
+	compiling chan struct{} // a place for each compilation under way
 
 	mu     sync.Mutex
 	codes  map[[sha256.Size]byte]*Code
@@ -58,6 +61,8 @@ func New(o Options) (*Engine, error) {
 		rt:    wazero.NewRuntimeWithConfig(ctx, cfg),
 		codes: map[[sha256.Size]byte]*Code{},
 		envs:  map[string]*env{},
+		// A compilation uses two workers, so more at one time gain nothing.
+		compiling: make(chan struct{}, max(1, runtime.GOMAXPROCS(0)/workers)),
 	}
 	var errs [2]error
 	e.wasi, errs[0] = e.wasiModule(ctx)

@@ -41,7 +41,7 @@ var edges = map[string][]string{
 	"capability":               {"limits", "netproxy", "result", "internal/plain", "internal/strict"},
 
 	// Levels 3 to 5: the engine, the only rooms that know wazero.
-	"internal/abi":  {"limits", "netproxy", "capability", "github.com/tetratelabs/wazero/api"},
+	"internal/abi":  {"limits", "netproxy", "capability", "internal/plain", "github.com/tetratelabs/wazero/api"},
 	"internal/wasi": {"internal/abi", "github.com/tetratelabs/wazero/api"},
 	"internal/engine": {"limits", "capability", "internal/abi", "internal/wasi", "internal/wasmbin", "internal/plain",
 		"github.com/tetratelabs/wazero", "github.com/tetratelabs/wazero/api",
