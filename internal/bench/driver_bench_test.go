@@ -42,24 +42,33 @@ func timed(name string, work func()) variant {
 	}}
 }
 
+// leastRounds is how often the variants of a comparison run in turn, if they are
+// so slow that -benchtime is over before.
+const leastRounds = 11
+
 // compare runs the variants in turn, so that a noisy minute is the same minute
-// for all of them, and reports their medians in the given unit ("us", "ms", or
-// "ns") and the ratio of each to the first.
+// for all of them. It reports the median of each in the given unit ("us", "ms",
+// or "ns") and that of its ratios to the first.
 func compare(b *testing.B, unit string, variants ...variant) {
 	b.Helper()
 	all := make([]sample, len(variants))
+	ratios := make([][]float64, len(variants))
 	for b.Loop() {
-		for i, v := range variants {
-			all[i] = append(all[i], v.run())
+		for range rounds(b, leastRounds) {
+			for i, v := range variants {
+				took := v.run()
+				all[i] = append(all[i], took)
+				base := all[0][len(all[0])-1]
+				ratios[i] = append(ratios[i], float64(took)/float64(base))
+			}
 		}
 	}
 	b.ReportMetric(0, "ns/op") // of all variants together says nothing
-	base := all[0].at(0.5)
 	for i, v := range variants {
-		median := all[i].at(0.5)
-		b.ReportMetric(in(unit, median), v.name+"-"+unit)
+		b.ReportMetric(in(unit, all[i].at(0.5)), v.name+"-"+unit)
 		if i > 0 {
-			b.ReportMetric(float64(median)/float64(base), v.name+"/"+variants[0].name)
+			slices.Sort(ratios[i])
+			b.ReportMetric(ratios[i][len(ratios[i])/2], v.name+"/"+variants[0].name)
 		}
 	}
 }

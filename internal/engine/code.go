@@ -27,6 +27,9 @@ type Code struct {
 // under way. Waiting ends with ctx; the compilation itself ends when the last
 // waiter has gone, or after most. The caller calls Release once.
 func (e *Engine) Compile(ctx context.Context, wasm []byte, most time.Duration) (*Code, error) {
+	if ctx.Err() != nil {
+		return nil, fmt.Errorf("engine: compile: %w", context.Cause(ctx))
+	}
 	key := sha256.Sum256(wasm)
 	e.mu.Lock()
 	if e.closed {
@@ -79,15 +82,15 @@ func (c *Code) compile(ctx context.Context, wasm []byte, most time.Duration) {
 	select {
 	case c.engine.compiling <- struct{}{}:
 		defer func() { <-c.engine.compiling }()
-	case <-ctx.Done():
-		c.err = fmt.Errorf("engine: compile: %w", context.Cause(ctx))
-		c.engine.forget(c)
-		return
+	case <-ctx.Done(): // found again below
 	}
 	ctx, cancel := context.WithTimeoutCause(ctx, most, &tooSlow{most})
 	defer cancel()
-	ctx = experimental.WithCompilationWorkers(ctx, workers)
-	compiled, err := c.engine.rt.CompileModule(ctx, wasm)
+	var compiled wazero.CompiledModule
+	err := ctx.Err()
+	if err == nil { // wazero loses a page of code for each compilation that it breaks off
+		compiled, err = c.engine.rt.CompileModule(experimental.WithCompilationWorkers(ctx, workers), wasm)
+	}
 	switch {
 	case err == nil && ctx.Err() == nil:
 		c.compiled = compiled

@@ -69,7 +69,7 @@ func New(o Options) (*Engine, error) {
 	b := e.rt.NewHostModuleBuilder(wasmbin.ImportModule)
 	i64 := []api.ValueType{api.ValueTypeI64}
 	b.NewFunctionBuilder().WithGoModuleFunction(refill, i64, i64).Export(wasmbin.ImportRefill)
-	e.meter, errs[1] = e.anonymous(ctx, b)
+	e.meter, _, errs[1] = e.anonymous(ctx, b)
 	if err := errors.Join(errs[:]...); err != nil {
 		return nil, errors.Join(err, e.rt.Close(ctx))
 	}
@@ -81,21 +81,23 @@ func (e *Engine) wasiModule(ctx context.Context) (api.Module, error) {
 	for _, f := range wasi.Functions() {
 		b.NewFunctionBuilder().WithGoModuleFunction(f.Go, f.Type.Params, f.Type.Results).Export(f.Name)
 	}
-	return e.anonymous(ctx, b)
+	m, _, err := e.anonymous(ctx, b) // its code lives as long as the Engine
+	return m, err
 }
 
 // anonymous instantiates a host module that no name leads to: only the import
-// resolver hands it out, so plugins cannot see each other's.
-func (e *Engine) anonymous(ctx context.Context, b wazero.HostModuleBuilder) (api.Module, error) {
+// resolver hands it out, so plugins cannot see each other's. Closing the instance
+// does not give its code back: that is a second thing to close.
+func (e *Engine) anonymous(ctx context.Context, b wazero.HostModuleBuilder) (api.Module, wazero.CompiledModule, error) {
 	compiled, err := b.Compile(ctx)
 	if err != nil {
-		return nil, fmt.Errorf("engine: host module: %w", err)
+		return nil, nil, fmt.Errorf("engine: host module: %w", err)
 	}
 	m, err := e.rt.InstantiateModule(ctx, compiled, nameless)
 	if err != nil {
-		return nil, errors.Join(fmt.Errorf("engine: host module: %w", err), compiled.Close(ctx))
+		return nil, nil, errors.Join(fmt.Errorf("engine: host module: %w", err), compiled.Close(ctx))
 	}
-	return m, nil
+	return m, compiled, nil
 }
 
 // nameless is how everything is instantiated: without a name, whatever a name

@@ -5,6 +5,7 @@ import (
 	"fmt"
 	"strings"
 
+	"github.com/tetratelabs/wazero"
 	"github.com/tetratelabs/wazero/api"
 
 	"github.com/sandcheck/sandcheck/internal/abi"
@@ -15,7 +16,8 @@ import (
 type env struct {
 	key    string
 	module api.Module // nil where nothing is imported
-	users  int        // under Engine.mu
+	code   wazero.CompiledModule
+	users  int // under Engine.mu
 }
 
 // env returns the host module for bindings, making it on first use.
@@ -42,7 +44,7 @@ func (e *Engine) env(bindings []abi.Binding) (*env, error) {
 				Export(bind.Name)
 		}
 		var err error
-		if v.module, err = e.anonymous(context.Background(), b); err != nil {
+		if v.module, v.code, err = e.anonymous(context.Background(), b); err != nil {
 			return nil, err
 		}
 	}
@@ -59,6 +61,8 @@ func (e *Engine) releaseEnv(v *env) {
 	}
 	delete(e.envs, v.key)
 	if v.module != nil && !e.closed {
-		_ = v.module.Close(context.Background()) // a host module holds nothing that could fail to close
+		// A host module holds nothing that could fail to close.
+		_ = v.module.Close(context.Background())
+		_ = v.code.Close(context.Background())
 	}
 }
