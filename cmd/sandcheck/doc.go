@@ -5,6 +5,7 @@
 //	              [--trust FILE | --unsigned] [--store DIR] [--timeout D] [--memory N]
 //	              [--format text|nagios|json] PACKAGE
 //	sandcheck inspect [--trust FILE] [--store DIR] PACKAGE
+//	sandcheck explain [--grant FILE] [--resolve ADDR,...] DESTINATION [PACKAGE]
 //	sandcheck validate [--format text|json|github] PATH
 //	sandcheck pack [-o FILE] [--store DIR] PACKAGE
 //	sandcheck keygen --id ID -o PREFIX
@@ -154,6 +155,20 @@
 // or "nothing", which keeps the package from loading. The verdict is that of
 // verify, null where nobody was asked or nobody vouches. All keys are always
 // there.
+//
+// # explain
+//
+// Explain tells whether a check could reach a DESTINATION, by which rule and at
+// which addresses, and the line that would allow it: a URL, tcp://host:port or
+// udp://host:port. The rules are those of --grant FILE, what a PACKAGE asks for, or,
+// with both, what run would make of the two. No connection is made; a name that
+// the rules allow is looked up, unless --resolve ADDR,... says its addresses.
+//
+//	$ sandcheck explain --grant grant.yaml --resolve 10.0.0.7 https://api.example.com/
+//	refused: http_request https://api.example.com:443: address_not_allowed
+//
+// It exits with 0 for allowed, 2 for refused, and 3 where a name that is allowed
+// has no address. Its json has decision, an object as in that of run.
 //
 // # validate
 //

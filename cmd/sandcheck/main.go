@@ -39,6 +39,7 @@ func verbs() []verb {
 	return []verb{
 		{"run", runUsage, runPackage},
 		{"inspect", inspectUsage, inspectPackage},
+		{"explain", explainUsage, explainDestination},
 		{"validate", validateUsage, validatePath},
 		{"pack", packUsage, packPackage},
 		{"keygen", keygenUsage, makeKey},
