@@ -106,7 +106,7 @@ func (u *upgrade) RoundTrip(r *http.Request) (*http.Response, error) {
 	rwc, ok := resp.Body.(io.ReadWriteCloser)
 	if resp.StatusCode != http.StatusSwitchingProtocols || !ok {
 		// The library would read a little of it, for as long as it takes.
-		resp.Body.Close() //nolint:errcheck // it is not used
+		_ = resp.Body.Close() // it is not used
 		resp.Body = http.NoBody
 		return resp, nil
 	}
@@ -154,8 +154,8 @@ func (s *socket) cut() {
 	raw := s.raw
 	s.mu.Unlock()
 	if raw != nil {
-		raw.Close() //nolint:errcheck // nobody uses it any more
+		_ = raw.Close() // nobody uses it any more
 		return
 	}
-	s.Close() //nolint:errcheck // as above
+	_ = s.Close() // as above
 }

@@ -73,7 +73,7 @@ func newWorld(t *testing.T, s setup) *world {
 		t.Fatal(err)
 	}
 	w.session = &capability.Session{Net: guard, Limits: s.limits}
-	t.Cleanup(func() { w.end(); w.Network.Close() })
+	t.Cleanup(func() { w.end(); w.Close() })
 	return w
 }
 

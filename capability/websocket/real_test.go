@@ -154,7 +154,7 @@ func TestNothingStays(t *testing.T) {
 			if n, slots := w.Open(), w.session.Net.Open(); n+slots > 0 {
 				t.Errorf("%s: %d connections open, %d slots taken", name, n, slots)
 			}
-			w.Network.Close()
+			w.Close()
 			for _, d := range w.decided() {
 				if d.Allowed && d.Target.Host != server {
 					t.Errorf("%s: %+v", name, d)

@@ -53,7 +53,7 @@ func (r *relay) Close() error {
 	r.mu.Lock()
 	r.closed = true
 	for c := range r.conns {
-		c.Close()
+		_ = c.Close() // whoever serves it notices
 	}
 	r.mu.Unlock()
 	r.work.Wait()
@@ -77,7 +77,7 @@ func (r *relay) adopt(c net.Conn) bool {
 	r.mu.Lock()
 	defer r.mu.Unlock()
 	if r.closed {
-		c.Close()
+		_ = c.Close() // nobody uses it
 		return false
 	}
 	r.conns[c] = true
@@ -87,7 +87,7 @@ func (r *relay) adopt(c net.Conn) bool {
 func (r *relay) drop(c net.Conn) {
 	r.mu.Lock()
 	defer r.mu.Unlock()
-	c.Close()
+	_ = c.Close() // whatever it says, it is done with
 	delete(r.conns, c)
 }
 
