@@ -5,7 +5,7 @@
 MODULES := . $(patsubst %/go.mod,%,$(filter-out ./go.mod ./testdata/%,$(shell find . -name go.mod -not -path '*/node_modules/*' | sort)))
 
 STATICCHECK := honnef.co/go/tools/cmd/staticcheck@v0.8.2
-GOLANGCI := github.com/golangci/golangci-lint/v2/cmd/golangci-lint@v2.5.0
+GOLANGCI := github.com/golangci/golangci-lint/v2/cmd/golangci-lint@v2.12.2
 FUZZTIME ?= 5s
 GOTEST ?= go test
 

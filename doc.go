@@ -49,15 +49,18 @@
 //	host                   loads packages and runs them: begin here
 //	host/hosttest          the same in a world of its own, for tests of plugins
 //	capability             host functions as data, and what an operator grants
+//	capability/websocket   WebSocket for guests; a module of its own
 //	netproxy               the only door to the network; of use without Wasm
 //	netproxy/netproxytest  a network in memory
 //	manifest               packages: plugin.yaml, config schema, zip, signatures
 //	manifest/filestore     packages in a folder, by the digest of their bytes
 //	manifest/httpstore     packages by download, by the digest of their bytes
+//	manifest/natsstore     packages in a NATS object store; a module of its own
 //	manifest/manifesttest  tiny packages, and suites for stores and verifiers
 //	result                 plugin_result.v1, perfdata, writers; of use without Wasm
 //	limits                 what one run, and all runs together, may use
 //	examples/quickstart    a whole program: go run ./examples/quickstart
+//	examples/owntransport  the same through a SOCKS5 relay of one's own
 //	cmd/sandcheck          the same from a command line; a module of its own
 //
 // Packages limits, result, netproxy, manifest and capability link no Wasm

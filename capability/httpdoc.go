@@ -125,12 +125,16 @@ func intField(to *int64, value []byte) error {
 }
 
 // headerField reads an object of strings. Setting replaces, so of two spellings
-// of one name the later stands. A blank name is skipped, as SDKs rely on.
+// of one name the later stands. A blank name is skipped, as SDKs rely on, and so
+// is null.
 func headerField(h http.Header, value []byte) error {
 	if strict.KindOf(value) != strict.Object {
 		return errors.New("must be an object")
 	}
 	for name, v := range strict.Fields(value) {
+		if strict.KindOf(v) == strict.Null {
+			continue
+		}
 		var text string
 		if err := textField(&text, v); err != nil {
 			return fmt.Errorf("%q: %w", name, err)

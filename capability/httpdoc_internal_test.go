@@ -27,7 +27,7 @@ func TestParseHTTPRequestIsStrict(t *testing.T) {
 		{"number as method", `{"method":1}`, false},
 		{"text as headers", `{"headers":"x"}`, false},
 		{"list as headers", `{"headers":[]}`, false},
-		{"null as a header", `{"headers":{"A":null}}`, false},
+		{"null as a header", `{"headers":{"A":null}}`, true},
 		{"text as flag", `{"insecure_skip_verify":"true"}`, false},
 		{"number as flag", `{"insecure_skip_verify":1}`, false},
 		{"list as body", `{"body":[1]}`, false},

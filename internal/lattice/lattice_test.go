@@ -55,8 +55,9 @@ var edges = map[string][]string{
 	// Level 7: users.
 	"host/hosttest": {"capability", "host", "limits", "manifest", "netproxy", "netproxy/netproxytest", "result",
 		"internal/wasmgen", "internal/abi", "internal/engine", "internal/wasmbin"}, // CallFunc drives a Func through real guest memory
-	"examples/quickstart": {"capability", "host", "limits", "manifest", "netproxy", "result"},
-	"":                    {}, // doc.go
+	"examples/quickstart":   {"capability", "host", "limits", "manifest", "netproxy", "result"},
+	"examples/owntransport": {"capability", "host", "limits", "manifest", "netproxy", "golang.org/x/net/proxy"},
+	"":                      {}, // doc.go
 }
 
 // offLimits are packages that exist for tests or as generators and may import
