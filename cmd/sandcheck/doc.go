@@ -7,6 +7,8 @@
 //	sandcheck inspect [--trust FILE] [--store DIR] PACKAGE
 //	sandcheck explain [--grant FILE] [--resolve ADDR,...] DESTINATION [PACKAGE]
 //	sandcheck validate [--format text|json|github] PATH
+//	sandcheck review [--grant FILE] [--old PACKAGE] [--trust FILE] [--approve FILE]
+//	              [--store DIR] PACKAGE
 //	sandcheck pack [-o FILE] [--store DIR] PACKAGE
 //	sandcheck keygen --id ID -o PREFIX
 //	sandcheck sign --key FILE --id ID [--profile P] [-o FILE] PACKAGE
@@ -181,6 +183,26 @@
 // --format github each is an annotation for GitHub Actions:
 //
 //	::error file=check/plugin.yaml,line=3,col=1::version: ...
+//
+// # review
+//
+// Review tells what to think about before a package is let in: what it asks for,
+// which functions this host offers, and what is risky and why: wildcards, unverified
+// certificates, private, loopback and metadata addresses, any port, files that
+// nobody vouches for.
+//
+// --grant FILE shows what that grant leaves out, and the networks that it adds as
+// your own: where names may lead is yours to say. --old PACKAGE shows what changed
+// since that version. --trust FILE tells who vouches for the package. --approve FILE
+// writes a grant file for run --grant: exactly what the package asks for, or what
+// --grant leaves of it, never more. A file that is there is not written over, and
+// nothing is approved that does not load. Review exits with 0 if the package would
+// load and 2 if not.
+//
+// Its json has id, version, digest, loads, verdict, requested, offered, risks (path,
+// entry, why), granted (kind, path, requested, granted, where kind is left_out,
+// narrowed_to, operator_adds or limit), since, changes (path, old, new), approved,
+// problems and warnings.
 //
 // # pack
 //

@@ -107,8 +107,12 @@ func (a *explainArgs) granted(ctx context.Context, pkg []string) (capability.Gra
 }
 
 // grantedBy is what a check that asks for asked gets of given. Where names may
-// lead is for given alone to say.
+// lead is for given alone to say, and what every host offers need only be asked
+// for.
 func grantedBy(asked, given capability.Grant) capability.Grant {
+	for _, f := range capability.Core() {
+		given.Capabilities = append(slices.Clone(given.Capabilities), f.Capability())
+	}
 	both := asked.Intersect(given)
 	both.Permissions = asked.Permissions.GrantedBy(given.Permissions)
 	return both

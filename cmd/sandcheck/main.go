@@ -41,6 +41,7 @@ func verbs() []verb {
 		{"inspect", inspectUsage, inspectPackage},
 		{"explain", explainUsage, explainDestination},
 		{"validate", validateUsage, validatePath},
+		{"review", reviewUsage, reviewPackage},
 		{"pack", packUsage, packPackage},
 		{"keygen", keygenUsage, makeKey},
 		{"sign", signUsage, signPackage},
