@@ -75,15 +75,13 @@ func (p *Program) Run(ctx context.Context, r *abi.Run) (out Outcome) {
 	m.Resume()
 	inst, err := p.boot(ctx, r, m, &out)
 	out.Instantiate = time.Since(started)
+	out.InitFuel = inst.fuel(m)
 	if err == nil {
-		out.InitFuel = inst.fuel(m)
 		err = inst.call(ctx, p.o.Entrypoint)
 	}
 	m.Pause()
 	if inst != nil {
-		if inst.m != nil {
-			out.Fuel = inst.fuel(m) - out.InitFuel
-		}
+		out.Fuel = inst.fuel(m) - out.InitFuel
 		inst.close(&out)
 	}
 	out.CPU = m.cpu
@@ -168,8 +166,12 @@ func (i *instance) call(ctx context.Context, name string) (err error) {
 	return err
 }
 
-// fuel is what the run has used so far.
+// fuel is what the run has used so far. Where there is no instance, the last one
+// has been settled.
 func (i *instance) fuel(m *meter) uint64 {
+	if i == nil || i.m == nil {
+		return m.granted
+	}
 	return m.used(int64(i.m.ExportedGlobal(wasmbin.ExportFuel).Get()))
 }
 
