@@ -97,7 +97,7 @@ func TestPutAndGet(t *testing.T) {
 			}
 			continue
 		}
-		if err != nil || string(got) != content {
+		if err != nil || string(got) != content || w.messages(t) == 0 {
 			t.Errorf("%d bytes: Get: %d bytes, %v", n, len(got), err)
 		}
 		info, err := w.bucket.GetInfo(t.Context(), blob(d))
@@ -135,8 +135,9 @@ func TestRefusedPutLeavesNothing(t *testing.T) {
 			if err == nil || rule(err) != tt.want || tt.want == "" && !errors.Is(err, context.Canceled) {
 				t.Errorf("Put: %v, want %q", err, tt.want)
 			}
-			if n := w.messages(t, ">"); n != 0 {
-				t.Errorf("%d messages stay in the bucket", n)
+			w.put(t, "after it") // one chunk and its metadata, behind whatever was sent before
+			if n := w.messages(t); n != 2 {
+				t.Errorf("%d messages stay in the bucket", n-2)
 			}
 			if _, err := w.store.Get(t.Context(), digestOf(long)); !errors.Is(err, fs.ErrNotExist) {
 				t.Errorf("Get: %v", err)
@@ -173,6 +174,24 @@ func TestManyWritersAndReaders(t *testing.T) {
 		}
 	}
 	wg.Wait()
+}
+
+// Who replaces an object removes its chunks, maybe under the eyes of a reader.
+func TestReplacedWhileRead(t *testing.T) {
+	t.Parallel()
+	for replacements, want := range map[int]string{1: "", 2: "", 100: "digest_mismatch"} {
+		w := newWorld(t, natsstore.Options{})
+		d := w.put(t, "content")
+		w.store.AfterInfo(func() {
+			if replacements--; replacements >= 0 {
+				w.plainPut(t, blob(d), "content")
+			}
+		})
+		got, err := w.store.Get(t.Context(), d)
+		if rule(err) != want || want == "" && string(got) != "content" {
+			t.Errorf("%q, %v, want %q", got, err, want)
+		}
+	}
 }
 
 func TestCancelledCalls(t *testing.T) {
@@ -250,6 +269,13 @@ func TestGC(t *testing.T) {
 		w.plainPut(t, name, "foreign")
 	}
 	w.publish(t, metaSubject(blob(digestOf("garbage"))), []byte("{"))
+	greedy := w.put(t, "greedy") // claims the chunks of all others
+	info, err := w.bucket.GetInfo(t.Context(), blob(greedy))
+	if err != nil {
+		t.Fatal(err)
+	}
+	info.NUID = ">"
+	w.writeMeta(t, info)
 	gc := func(want int) {
 		t.Helper()
 		if n, err := w.store.GC(t.Context(), kept); err != nil || n != want {

@@ -43,7 +43,7 @@ func notPinned() error {
 
 // read returns an object that has the digest d.
 func (s *Store) read(ctx context.Context, name string, d manifest.Digest) ([]byte, error) {
-	const looks = 3
+	const looks = 8 // as many may be writing the same blob
 	for look := 1; ; look++ {
 		info, err := s.info(ctx, name, d)
 		if err != nil {
