@@ -101,6 +101,14 @@ func TestHelp(t *testing.T) {
 		{[]string{"run", "--help"}, "sandcheck run [flags] PACKAGE"},
 		{[]string{"run", shared("alive"), "-h"}, "sandcheck run [flags] PACKAGE"},
 		{[]string{"inspect", "--help"}, "sandcheck inspect [flags] PACKAGE"},
+		{[]string{"explain", "-h"}, "sandcheck explain [flags] DESTINATION"},
+		{[]string{"validate", "-h"}, "sandcheck validate [flags] PATH"},
+		{[]string{"review", "x", "--help"}, "sandcheck review [flags] PACKAGE"},
+		{[]string{"pack", "-h"}, "sandcheck pack [flags] PACKAGE"},
+		{[]string{"keygen", "-h"}, "sandcheck keygen [flags]"},
+		{[]string{"sign", "-h"}, "sandcheck sign [flags] PACKAGE"},
+		{[]string{"verify", "-h"}, "sandcheck verify [flags] PACKAGE"},
+		{[]string{"schema", "-h"}, "sandcheck schema [flags] manifest|result"},
 		{[]string{"--version"}, "sandcheck "},
 	} {
 		t.Run(fmt.Sprint(tt.args), func(t *testing.T) {

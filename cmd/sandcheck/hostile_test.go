@@ -11,12 +11,14 @@ func TestHostileTexts(t *testing.T) {
 	t.Parallel()
 	for _, args := range [][]string{
 		{"run", "--unsigned"}, {"run", "--unsigned", "--format", "nagios"}, {"run", "--unsigned", "--format", "json"},
-		{"inspect"}, {"inspect", "--format", "json"},
+		{"inspect"}, {"inspect", "--format", "json"}, {"validate"}, {"validate", "--format", "json"}, {"validate", "--format", "github"},
+		{"review"}, {"review", "--format", "json"}, {"review", "--old", shared("alive")}, {"explain", "https://a.test"}, {"verify", "--public", somePublic, "--id", "a"},
 	} {
 		t.Run(strings.Join(args, " "), func(t *testing.T) {
 			t.Parallel()
 			got := invoke(t, append(args, own("hostile"))...)
-			if got.code != 1 && args[0] == "run" || got.code != 0 && args[0] == "inspect" {
+			want := map[string]int{"run": 1, "explain": 2, "verify": 2}[args[0]]
+			if got.code != want {
 				t.Errorf("exit code %d", got.code)
 			}
 			wantHarmless(t, got.out)

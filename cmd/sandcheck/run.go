@@ -154,6 +154,11 @@ func (c *console) execute(ctx context.Context, a *runArgs, in inputs) (*host.Rep
 	}
 	if a.format == formatText {
 		c.warn(plugin.Inspection().Warnings)
+		if v := plugin.Inspection().Verdict; v != nil {
+			for _, r := range originRisks(in.pkg, v, true) {
+				c.warn([]string{r.Entry + " is " + r.Why})
+			}
+		}
 	}
 	return plugin.Execute(ctx, in.config)
 }
