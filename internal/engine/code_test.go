@@ -12,9 +12,21 @@ import (
 	"github.com/sandcheck/sandcheck/internal/wasmgen"
 )
 
-// slow is a module that takes long enough to compile that others can come and go
-// meanwhile.
+// slow is a module that takes long enough to compile to be broken off meanwhile.
 func slow() []byte { return wasmgen.Doubles(20_000) }
+
+// hold keeps every compilation waiting for its turn until the function it returns
+// is called.
+func (e *Engine) hold() (free func()) {
+	for range cap(e.compiling) {
+		e.compiling <- struct{}{}
+	}
+	return func() {
+		for range cap(e.compiling) {
+			<-e.compiling
+		}
+	}
+}
 
 // cached reports whether wazero has the code of wasm: asked with a ctx that is
 // over, it compiles nothing. Only for the compiler.
@@ -120,7 +132,8 @@ func TestCompileWaiterLeaves(t *testing.T) {
 	t.Parallel()
 	for leaver := range 2 {
 		e := newEngine(t, Options{})
-		wasm := slow()
+		free := e.hold()
+		wasm := wasmgen.Doubles(9)
 		type answer struct {
 			code *Code
 			err  error
@@ -141,6 +154,7 @@ func TestCompileWaiterLeaves(t *testing.T) {
 		if left := <-answers[leaver]; left.err == nil || left.err.Error() != "engine: compile: changed my mind" {
 			t.Errorf("the one that left: got %v", left.err)
 		}
+		free()
 		stayed := <-answers[1-leaver]
 		if stayed.err != nil {
 			t.Fatalf("the one that stayed: %v", stayed.err)
@@ -172,9 +186,7 @@ func TestCompileOver(t *testing.T) {
 func TestCompileTurns(t *testing.T) {
 	t.Parallel()
 	e := newEngine(t, Options{})
-	for range cap(e.compiling) {
-		e.compiling <- struct{}{}
-	}
+	free := e.hold()
 	ctx, cancel := context.WithTimeout(t.Context(), 20*time.Millisecond)
 	defer cancel()
 	if _, err := e.Compile(ctx, wasmgen.Doubles(2), plenty); !errors.Is(err, context.DeadlineExceeded) {
@@ -184,7 +196,7 @@ func TestCompileTurns(t *testing.T) {
 		t.Fatalf("%d codes are held", n)
 	}
 	const most = 400 * time.Millisecond
-	late := time.AfterFunc(most+most/4, func() { <-e.compiling })
+	late := time.AfterFunc(most+most/4, free)
 	defer late.Stop()
 	c, err := e.Compile(t.Context(), wasmgen.Doubles(2), most)
 	if err != nil {
@@ -193,41 +205,50 @@ func TestCompileTurns(t *testing.T) {
 	c.Release()
 }
 
-// TestCompileNobodyWaits: the last waiter's leaving ends the compilation, also if
-// that is not the one that began it, and the next one starts anew.
+// TestCompileNobodyWaits: the last waiter's leaving ends the compilation, in its
+// turn or while it waits for that, and the next one starts anew.
 func TestCompileNobodyWaits(t *testing.T) {
 	t.Parallel()
-	e := newEngine(t, Options{})
-	wasm := slow()
-	ctxs := make([]context.CancelFunc, 2)
-	ended := make(chan error, len(ctxs))
-	var c *Code
-	for i := range ctxs {
-		var ctx context.Context
-		ctx, ctxs[i] = context.WithCancel(t.Context())
-		go func() {
-			_, err := e.Compile(ctx, wasm, plenty)
-			ended <- err
-		}()
-		c = e.waiting(t, i+1)
-	}
-	for _, cancel := range ctxs {
-		cancel()
-		if err := <-ended; !errors.Is(err, context.Canceled) {
-			t.Fatalf("got %v, want that it was given up", err)
+	for _, inTurn := range []bool{true, false} {
+		e := newEngine(t, Options{})
+		wasm, free := slow(), func() {}
+		if !inTurn {
+			wasm, free = wasmgen.Doubles(9), e.hold()
 		}
-	}
-	select {
-	case <-c.ready:
-	default:
-		t.Error("the compilation goes on")
-	}
-	if n, _ := e.held(); n != 0 || c.compiled != nil || !errors.Is(c.err, context.Canceled) {
-		t.Errorf("%d codes are held, compiled %v, %v", n, c.compiled, c.err)
-	}
-	compile(t, e, wasm).Release()
-	if got := e.Stats().Compiles; got != 2 {
-		t.Errorf("%d compilations, want 2", got)
+		var c *Code
+		var leave [2]context.CancelFunc
+		left := make(chan error, len(leave))
+		for i := range leave {
+			var ctx context.Context
+			ctx, leave[i] = context.WithCancel(t.Context())
+			go func() {
+				_, err := e.Compile(ctx, wasm, plenty)
+				left <- err
+			}()
+			c = e.waiting(t, i+1)
+		}
+		for _, cancel := range leave {
+			cancel()
+			if err := <-left; !errors.Is(err, context.Canceled) {
+				t.Fatalf("in turn %v: got %v, want that it was given up", inTurn, err)
+			}
+		}
+		select {
+		case <-c.ready:
+		default:
+			t.Error("the compilation goes on")
+		}
+		if n, _ := e.held(); n != 0 || c.compiled != nil || !errors.Is(c.err, context.Canceled) {
+			t.Errorf("in turn %v: %d codes are held, compiled %v, %v", inTurn, n, c.compiled, c.err)
+		}
+		free()
+		if inTurn {
+			continue
+		}
+		compile(t, e, wasm).Release()
+		if got := e.Stats().Compiles; got != 2 {
+			t.Errorf("%d compilations, want 2", got)
+		}
 	}
 }
 
@@ -245,7 +266,6 @@ func TestCompileTooSlow(t *testing.T) {
 	if n, _ := e.held(); n != 0 {
 		t.Errorf("%d codes are held", n)
 	}
-	compile(t, e, wasm).Release() // with more time
 }
 
 func TestCompileInvalid(t *testing.T) {

@@ -166,7 +166,7 @@ func TestFuelBudget(t *testing.T) {
 // the first slice is.
 func TestBudgetInGuest(t *testing.T) {
 	t.Parallel()
-	const budget = 3_000_000
+	const budget = 300_000
 	var all []int64
 	for _, o := range []Options{{}, {Interpreter: true}} {
 		p := programOf(t, newEngine(t, o), wasmgen.Doubles(30), "")

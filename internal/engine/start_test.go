@@ -10,7 +10,6 @@ import (
 
 	"github.com/sandcheck/sandcheck/internal/abi"
 	"github.com/sandcheck/sandcheck/internal/wasmgen"
-	"github.com/sandcheck/sandcheck/limits"
 )
 
 // command makes a command module: global 0 begins at 65,536, start is its
@@ -110,7 +109,7 @@ func TestStartDropped(t *testing.T) {
 			{"trap", func(uint32, uint32) []byte { return wasmgen.Unreachable() }, plenty, plenty, "trap: unreachable"},
 			{"exit", func(exit, _ uint32) []byte { return wasmgen.Call(exit, wasmgen.I32Const(3)) }, plenty, plenty, "exit code 3"},
 			{"host call", func(_, f uint32) []byte { return wasmgen.Call(f) }, plenty, plenty, "_start called f"},
-			{"CPU", loop, 60 * time.Millisecond, plenty, (&limits.ExceededError{Resource: "cpu", Limit: int64(30 * time.Millisecond)}).Resource},
+			{"CPU", loop, 60 * time.Millisecond, plenty, "cpu"},
 			{"deadline", loop, plenty, 1200 * time.Millisecond, "half of the run's time"},
 		} {
 			t.Run(tt.name, func(t *testing.T) {
@@ -194,7 +193,7 @@ func TestStartInterrupted(t *testing.T) {
 // the run ends there or the instance is discarded, and alike on both engines.
 func TestInitFuel(t *testing.T) {
 	t.Parallel()
-	const rounds = 10_000
+	const rounds = 3_000
 	for _, tt := range []struct {
 		name, initializer string
 		last              []byte // what the initialiser does after its loop
