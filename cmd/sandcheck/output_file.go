@@ -27,14 +27,19 @@ func createFile(path string, perm fs.FileMode, content []byte) error {
 
 // replaceFile writes a file in one step: whoever reads it finds the old content
 // or the new.
-func replaceFile(path string, content []byte) error {
+func replaceFile(path string, content []byte) (err error) {
+	defer func() {
+		if err != nil {
+			err = fmt.Errorf("%q cannot be written: %w", path, err)
+		}
+	}()
 	f, err := os.CreateTemp(filepath.Dir(path), ".sandcheck-*")
 	if err != nil {
 		return err
 	}
 	defer os.Remove(f.Name()) // is gone already where all went well
 	_, err = f.Write(content)
-	if err = errors.Join(err, f.Chmod(0o644), f.Close()); err != nil { //nolint:gosec // what is written here is for everybody
+	if err = errors.Join(err, f.Chmod(0o644), f.Close()); err != nil {
 		return err
 	}
 	return os.Rename(f.Name(), path)

@@ -62,7 +62,7 @@ func pack(ctx context.Context, pkg *manifest.Package, file, store *string) (*ans
 	}
 	if file != nil {
 		if err := replaceFile(*file, zip.Bytes()); err != nil {
-			return nil, fmt.Errorf("-o: %w", err)
+			return nil, err
 		}
 		done.File = *file
 	}

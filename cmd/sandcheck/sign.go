@@ -82,7 +82,7 @@ func (a *signArgs) sign(ctx context.Context, path string) (*answer, error) {
 		notes = append(notes, "the document that lay there before was replaced")
 	}
 	if err := replaceFile(file, append(doc, '\n')); err != nil {
-		return nil, fmt.Errorf("-o: %w", err)
+		return nil, err
 	}
 	done := signedJSON{file, *a.id, a.profile.String(), pkg.Digest().String(), listOf(notes)}
 	p := &page{}

@@ -272,7 +272,7 @@ func TestMistakesOfTools(t *testing.T) {
 		{"pack nothing", []string{"pack", "-o", "x.zip"}, "pack: 0 arguments are given where one is wanted: PACKAGE"},
 		{"pack two", []string{"pack", "-o", "x.zip", "a", "b"}, "pack: 2 arguments"},
 		{"pack no package", []string{"pack", "-o", filepath.Join(dir, "x.zip"), dir}, "plugin.yaml: is missing"},
-		{"pack into no folder", []string{"pack", "-o", filepath.Join(dir, "no", "x.zip"), shared("alive")}, "-o: "},
+		{"pack into no folder", []string{"pack", "-o", filepath.Join(dir, "no", "x.zip"), shared("alive")}, `x.zip" cannot be written: `},
 		{"pack into no store", []string{"pack", "--store", filepath.Join(dir, "no"), shared("alive")}, "--store: stat "},
 		{"keygen without id", []string{"keygen", "-o", "k"}, "keygen: --id is missing or empty"},
 		{"keygen with blank id", []string{"keygen", "--id", " ", "-o", "k"}, "keygen: --id is missing or empty"},
@@ -315,5 +315,25 @@ func TestMistakesOfTools(t *testing.T) {
 				t.Errorf("got %q, want %q", doc.Errors, tt.want)
 			}
 		})
+	}
+}
+
+// TestSignedStore keeps a package with its signature and runs it from there.
+func TestSignedStore(t *testing.T) {
+	t.Parallel()
+	trust, prefix := key(t, "ops")
+	dir, store := changed(t, "alive"), t.TempDir()
+	invoke(t, "sign", "--key", prefix+".key", "--id", "ops", dir).wantCode(t, 0)
+	packed := invoke(t, "pack", "--format", "json", "--store", store, dir)
+	packed.wantCode(t, 0)
+	var doc packedJSON
+	decode(t, packed.out, &doc)
+	if doc.Ref == "" || doc.File != "" {
+		t.Fatalf("got %+v", doc)
+	}
+	for _, args := range [][]string{
+		{"verify", "--trust", trust}, {"review", "--trust", trust}, {"inspect", "--trust", trust}, {"run", "--trust", trust},
+	} {
+		invoke(t, append(args, "--store", store, doc.Ref)...).wantCode(t, 0)
 	}
 }
