@@ -102,8 +102,8 @@ func openMetrics(text string) ([]family, error) {
 func sampleOf(p textparse.Parser, value float64) sample {
 	var all labels.Labels
 	p.Labels(&all)
-	s := sample{name: all.Get(labels.MetricName), value: value}
-	s.labels = labels.NewBuilder(all).Del(labels.MetricName).Labels()
+	s := sample{name: all.Get(model.MetricNameLabel), value: value}
+	s.labels = labels.NewBuilder(all).Del(model.MetricNameLabel).Labels()
 	return s
 }
 
