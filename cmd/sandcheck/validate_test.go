@@ -2,6 +2,8 @@ package main
 
 import (
 	"bytes"
+	"errors"
+	"io"
 	"os"
 	"path/filepath"
 	"strings"
@@ -142,5 +144,18 @@ func TestFindingFrom(t *testing.T) {
 		if got := findingFrom(tt.text); got != tt.want {
 			t.Errorf("findingFrom(%q) = %+v, want %+v", tt.text, got, tt.want)
 		}
+	}
+}
+
+// TestFindingsOfMixedErrors keeps a file that could not be read from passing for
+// a verdict about the package.
+func TestFindingsOfMixedErrors(t *testing.T) {
+	t.Parallel()
+	problem := &manifest.Error{File: "plugin.yaml", Rule: "entry_missing", Message: "is missing"}
+	if all, known := findingsOf(problem); len(all) != 1 || !known {
+		t.Errorf("got %v, %v", all, known)
+	}
+	if all, known := findingsOf(errors.Join(problem, io.ErrUnexpectedEOF)); len(all) != 1 || known {
+		t.Errorf("got %v, %v", all, known)
 	}
 }
