@@ -16,11 +16,12 @@ import (
 //	checker_<name>[_<unit>]           each of Points in its base unit, "_ratio"
 //	                                  for percent, "_total" for counters
 //
-// Labels of a result become labels of its samples; a unit that Normalize does
-// not know becomes the label "unit". What a name cannot hold becomes "_", and
-// different names that become one get a number ("_2"). Unknown values have no
-// sample. Of two samples with one name and equal labels the last stands, so
-// results need labels that tell them apart. Nil results are passed over.
+// Labels of a result become labels of its samples, unless they are empty; a
+// unit that Normalize does not know becomes the label "unit". What a name cannot
+// hold becomes "_", and different names that become one get a number ("_2").
+// Unknown values have no sample. Of two samples with one name and equal labels
+// the last stands, so results need labels that tell them apart. Nil results are
+// passed over.
 func WriteOpenMetrics(w io.Writer, rs ...*Result) error {
 	e := newExposition()
 	for _, r := range rs {
@@ -65,8 +66,8 @@ func (e *exposition) family(key familyKey, f *family) *family {
 	e.byKey[key] = f
 	e.families = append(e.families, f)
 	e.taken[f.name] = true
-	if f.counter {
-		e.taken[f.name+"_total"] = true
+	if f.counter { // a counter may have both, and no other family may look like them
+		e.taken[f.name+"_total"], e.taken[f.name+"_created"] = true, true
 	}
 	return f
 }
@@ -123,7 +124,7 @@ func (e *exposition) of(label, unit string, negative bool) *family {
 		suffix = ""
 	}
 	f.name = base + suffix
-	for n := 2; e.taken[f.name] || f.counter && e.taken[f.name+"_total"]; n++ {
+	for n := 2; e.taken[f.name] || f.counter && (e.taken[f.name+"_total"] || e.taken[f.name+"_created"]); n++ {
 		f.name = base + "_" + strconv.Itoa(n) + suffix
 	}
 	return e.family(key, f)
@@ -174,22 +175,30 @@ func newLabelSet(labels map[string]string) *labelSet {
 }
 
 func (s *labelSet) add(key, value string) {
+	text := labelValue(value)
+	if text == "" { // means the same as no label, but looks like another series
+		return
+	}
 	base := labelName(key)
 	name := base
 	for n := 2; s.taken[name]; n++ {
-		name = base + "_" + strconv.Itoa(n)
+		name = strings.TrimSuffix(base, "_") + "_" + strconv.Itoa(n) // "_" must not become "__2"
 	}
 	s.taken[name] = true
-	s.pairs = append(s.pairs, name+`="`+labelValue(value)+`"`)
+	s.pairs = append(s.pairs, name+`="`+text+`"`)
 }
 
 // with is String with one label more.
 func (s *labelSet) with(key, value string) string {
+	text := labelValue(value)
+	if text == "" {
+		return s.String()
+	}
 	name := key
 	for n := 2; s.taken[name]; n++ {
 		name = key + "_" + strconv.Itoa(n)
 	}
-	more := labelSet{pairs: append(s.pairs[:len(s.pairs):len(s.pairs)], name+`="`+labelValue(value)+`"`)}
+	more := labelSet{pairs: append(s.pairs[:len(s.pairs):len(s.pairs)], name+`="`+text+`"`)}
 	return more.String()
 }
 

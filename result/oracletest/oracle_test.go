@@ -44,6 +44,7 @@ func TestOracleRefuses(t *testing.T) {
 		"family stands twice": "# TYPE a gauge\na 1\n# TYPE b gauge\nb 1\n# TYPE a gauge\na{l=\"x\"} 1\n# EOF\n",
 		"sample stands twice": "# TYPE a gauge\na{l=\"x\",m=\"y\"} 1\na{m=\"y\",l=\"x\"} 1\n# EOF\n",
 		"two owners":          "# TYPE a counter\na_total 1\n# TYPE a_total gauge\na_total{l=\"x\"} 1\n# EOF\n",
+		"name kept for one":   "# TYPE a counter\na_total 1\n# TYPE a_created gauge\na_created{l=\"x\"} 1\n# EOF\n",
 		"no number":           "# TYPE a gauge\na NaN\n# EOF\n",
 		"time":                "# TYPE a gauge\na 1 1\n# EOF\n",
 		"kept label":          "# TYPE a gauge\na{__l=\"x\"} 1\n# EOF\n",
@@ -97,7 +98,7 @@ func TestCollidingNames(t *testing.T) {
 	t.Parallel()
 	r := &result.Result{Status: result.Warning, Labels: map[string]string{}}
 	for i, text := range hostile {
-		r.Labels["l"+text] = fmt.Sprint(i)
+		r.Labels[text] = fmt.Sprint(i)
 		for j, unit := range units {
 			r.Metrics = append(r.Metrics, result.Metric{Name: text, Value: float64(i*1000 + j), Unit: unit})
 		}
@@ -121,13 +122,28 @@ func TestNumbersAndTimes(t *testing.T) {
 	}
 }
 
+// A text of which nothing is left is no label: to Prometheus both are one series.
+func TestEmptyLabels(t *testing.T) {
+	t.Parallel()
+	n := func(value float64, unit string) result.Metric {
+		return result.Metric{Name: "n", Value: value, Unit: unit}
+	}
+	families := read(t, write(t,
+		&result.Result{Metrics: []result.Metric{n(1, "\x01"), n(2, ""), n(3, "\x02")}},
+		&result.Result{Status: result.Critical, Labels: map[string]string{"a": "", "b": "\x00"}},
+	))
+	if len(families) != 2 || families[0].samples[0].value != 2 || families[1].samples[0].value != 3 {
+		t.Errorf("got %+v, want the last sample of each", families)
+	}
+}
+
 // What is cleaned away must not leave something that no longer parses.
 func TestControlCharacters(t *testing.T) {
 	t.Parallel()
 	r := rand.New(rand.NewPCG(1, 2))
 	for range 300 {
 		text := func() string { return randomText(r, "\x00\x01\x07\t\r\n\x1b[]m;\x7f\u0085\u009bab\"\\\xff\xc3") }
-		one := &result.Result{Labels: map[string]string{"id": "1", "l" + text(): text(), "m" + text(): text()}}
+		one := &result.Result{Labels: map[string]string{"id": "1", text(): text(), text(): text()}}
 		for i := range 5 {
 			one.Metrics = append(one.Metrics, result.Metric{Name: text() + fmt.Sprint(i), Value: float64(i), Unit: text()})
 		}
@@ -148,7 +164,7 @@ func TestRandomResults(t *testing.T) {
 	for range 500 {
 		var rs []*result.Result
 		for i := range 1 + r.IntN(3) {
-			one := &result.Result{Status: result.Warning, Labels: map[string]string{"id": fmt.Sprint(i), "l" + text(): text(), "l" + text(): text()}, ObservedAt: time.Unix(r.Int64N(1<<33), r.Int64N(1e9))}
+			one := &result.Result{Status: result.Warning, Labels: map[string]string{"id": fmt.Sprint(i), text(): text(), text(): text()}, ObservedAt: time.Unix(r.Int64N(1<<33), r.Int64N(1e9))}
 			for range r.IntN(12) {
 				one.Metrics = append(one.Metrics, result.Metric{Name: text(), Value: randomNumber(r), Unit: pick(units)})
 			}

@@ -135,6 +135,7 @@ func wellFormed(families []family) error {
 		case "counter":
 			sampleName += "_total"
 			claim(sampleName, owner)
+			claim(f.name+"_created", owner) // which a counter may have
 		case "gauge":
 		default:
 			refuse("family %s is a %s", f.name, f.kind)
