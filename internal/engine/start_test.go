@@ -227,3 +227,26 @@ func TestInitFuel(t *testing.T) {
 		}
 	}
 }
+
+// TestDepthAfterExit: the frames of a _start that exits from deep down are given
+// back, so that the entrypoint has the whole guest stack.
+func TestDepthAfterExit(t *testing.T) {
+	t.Parallel()
+	engines(t, func(t *testing.T, e *Engine) {
+		const calls, locals = 1000, 80 // more than half of the stack
+		var b wasmgen.Builder
+		exit := b.ImportFunc(abi.ModuleWASI, "proc_exit", wasmgen.Sig{Params: wasmgen.I32s(1)})
+		b.Memory(1)
+		dive := func(bottom []byte) []byte {
+			f := b.Declare(wasmgen.Sig{Params: wasmgen.I32s(1)})
+			b.Define(f, wasmgen.I32s(locals), wasmgen.IfElse(wasmgen.LocalGet(0),
+				wasmgen.Call(f, wasmgen.I32Sub(wasmgen.LocalGet(0), wasmgen.I32Const(1))), bottom))
+			return wasmgen.Call(f, wasmgen.I32Const(calls))
+		}
+		b.ExportFunc("_start", b.Func(wasmgen.Sig{}, nil, dive(wasmgen.Call(exit, wasmgen.I32Const(0)))))
+		b.ExportFunc("run_check", b.Func(wasmgen.Sig{}, nil, dive(nil)))
+		if out := run(t, programOf(t, e, b.Bytes(), "_start")); out.Err != nil || out.StartDropped != nil {
+			t.Errorf("ended with %v, dropped because %v", out.Err, out.StartDropped)
+		}
+	})
+}
