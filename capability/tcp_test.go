@@ -26,7 +26,7 @@ func peers() *netproxytest.Network {
 			io.Copy(io.Discard, c)    //nolint:errcheck // until the client ends
 		}
 	})
-	n.HandleTCP("deaf.test:7", func(c net.Conn) { time.Sleep(300 * time.Millisecond) })
+	n.HandleTCP("deaf.test:7", func(c net.Conn) { time.Sleep(3 * time.Second) })
 	n.Silent("silent.test:7")
 	n.Refuse("refused.test:7")
 	n.Blackhole("drops.test:7")

@@ -143,7 +143,7 @@ func TestW01(t *testing.T) {
 		report, err := p.Execute(t.Context(), nil)
 		soon(t, start, 500*time.Millisecond, 5*time.Second)
 		close(done)
-		if n := <-collected; n < 2 {
+		if n := <-collected; n < 1 {
 			t.Errorf("%d collections ended beside the loop", n)
 		}
 		if report.Ended != host.TimedOut || !errors.Is(err, host.ErrTimeout) || !errors.Is(err, context.DeadlineExceeded) {

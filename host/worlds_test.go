@@ -73,7 +73,11 @@ func everywhere(t *testing.T, test func(t *testing.T, w *world)) {
 // onceEach is for guests that take seconds to compile and little to interpret.
 func onceEach(t *testing.T, test func(t *testing.T, w *world)) {
 	t.Helper()
-	t.Run("loopback compiler", func(t *testing.T) { t.Parallel(); test(t, loopback(t)) })
+	if testing.Short() {
+		t.Log("on the interpreter only with -short: the race detector makes compiling Go take a minute")
+	} else {
+		t.Run("loopback compiler", func(t *testing.T) { t.Parallel(); test(t, loopback(t)) })
+	}
 	t.Run("memory interpreter", func(t *testing.T) { t.Parallel(); test(t, inMemory(t, host.WithInterpreter())) })
 }
 
