@@ -94,12 +94,14 @@ const (
 // them. Names are the guest's own, so they are cut and cleaned. Frames that
 // metering added are left out: no guest can have a name like theirs.
 func (p *Program) frames(err error) []string {
-	_, text, ok := strings.Cut(err.Error(), "wasm stack trace:\n")
-	if !ok {
+	const head = "wasm stack trace:\n"
+	text := err.Error()
+	i := strings.LastIndex(text, head) // a host function may have quoted a guest before it
+	if i < 0 {
 		return nil
 	}
 	var kept []string
-	for line := range strings.Lines(text) {
+	for line := range strings.Lines(text[i+len(head):]) {
 		line, ok := strings.CutPrefix(line, "\t")
 		if !ok || len(kept) == keptFrames {
 			break
