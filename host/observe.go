@@ -42,7 +42,24 @@ func (r *run) decide(ctx context.Context, d netproxy.Decision) {
 		r.dropped++
 	}
 	r.mu.Unlock()
+	r.logDecision(ctx, d)
 	r.p.rt.decision(ctx, d)
+}
+
+// logDecision tells the embedder's loggers: refusals as warnings, the rest for
+// those who look closely. Hosts and rules may hold what a guest wrote.
+func (r *run) logDecision(ctx context.Context, d netproxy.Decision) {
+	level, verdict := slog.LevelDebug, "allowed"
+	if !d.Allowed {
+		level, verdict = slog.LevelWarn, "refused"
+	}
+	for _, l := range r.p.rt.loggers {
+		l.LogAttrs(ctx, level, "decision: "+verdict,
+			slog.String("plugin", r.report.ID), slog.String("run", r.report.RunID), slog.String("func", d.Func),
+			slog.String("reason", string(d.Reason)), slog.String("network", d.Target.Network),
+			slog.String("host", plain.Line(d.Target.Host)), slog.Int("port", int(d.Target.Port)),
+			slog.String("rule", plain.Line(d.Rule)), slog.String("hint", d.Hint), slog.String("err", plain.Line(d.Err)))
+	}
 }
 
 // called is told of every call of an env function. A stub is a decision of the

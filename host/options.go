@@ -227,8 +227,9 @@ func WithUnsigned() Option {
 }
 
 // WithLogger sends the log lines of guests to l, with the plugin's id and the
-// run's as attributes. It may be given several times. Default: log lines are
-// only in the Report.
+// run's as attributes, and every decision: refusals as warnings, what is allowed
+// at debug level. It may be given several times. Default: both are only in the
+// Report.
 func WithLogger(l *slog.Logger) Option {
 	return optionFunc(func(s *settings) {
 		if l != nil {
