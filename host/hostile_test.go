@@ -186,7 +186,7 @@ func TestHostileFuncs(t *testing.T) {
 	var kept []byte
 	funcs := []capability.Func{
 		{Name: "panics", Params: []capability.Param{{Name: "text", Kind: capability.In}},
-			Handle: func(context.Context, *capability.Call) capability.Code { panic("secret \x1b[2J /root/path") }},
+			Handle: func(context.Context, *capability.Call) capability.Code { panic("secret \x1b[2J /etc/path") }},
 		{Name: "panics_nil", Handle: func(context.Context, *capability.Call) capability.Code { panic(nil) }},
 		{Name: "dereferences", Handle: func(context.Context, *capability.Call) capability.Code {
 			var f *capability.Func
