@@ -108,6 +108,10 @@ type Identity struct {
 	Ports   []PortRange
 	// Certificate is presented to servers that ask for one. Optional.
 	Certificate *tls.Certificate
+	// Certificates is Certificate for those that rotate: it is asked at each
+	// TLS handshake in which the server wants one. Give one of the two. It must
+	// honour ctx and may run concurrently; an error fails the handshake.
+	Certificates func(context.Context) (*tls.Certificate, error)
 	// Headers are called once per hop, so that secrets may rotate. An error
 	// fails the request. They must honour ctx and may run concurrently.
 	Headers map[string]func(context.Context) (string, error)

@@ -55,7 +55,7 @@ func New(rules Rules, cfg Config) (*Guard, error) {
 	p, err := compile(rules, cfg)
 	errs := []error{err, cfg.Limits.Validate()}
 	for _, id := range cfg.Identities {
-		if cfg.Transport != nil && id.Certificate != nil {
+		if cfg.Transport != nil && (id.Certificate != nil || id.Certificates != nil) {
 			errs = append(errs, fmt.Errorf("identity %q holds a certificate, which a custom Transport cannot present", id.ID))
 		}
 	}

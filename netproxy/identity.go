@@ -18,6 +18,7 @@ type identity struct {
 	domains     []Domain
 	ports       []PortRange
 	certificate *tls.Certificate
+	rotating    func(context.Context) (*tls.Certificate, error) // instead of certificate
 	headers     map[string]func(context.Context) (string, error)
 }
 
@@ -36,14 +37,17 @@ func compileIdentities(list []Identity) ([]identity, error) {
 		if len(in.Domains) == 0 || len(in.Ports) == 0 {
 			bad("is bound to nothing; set Domains and Ports")
 		}
-		if in.Certificate == nil && len(in.Headers) == 0 {
+		if in.Certificate == nil && in.Certificates == nil && len(in.Headers) == 0 {
 			bad("holds neither a certificate nor headers")
+		}
+		if in.Certificate != nil && in.Certificates != nil {
+			bad("holds Certificate and Certificates; give one of them")
 		}
 		bound, err := Rules{Domains: in.Domains, Ports: in.Ports}.canonical()
 		if err != nil {
 			bad("%v", err)
 		}
-		id := identity{id: in.ID, domains: bound.Domains, ports: bound.Ports, headers: map[string]func(context.Context) (string, error){}}
+		id := identity{id: in.ID, domains: bound.Domains, ports: bound.Ports, rotating: in.Certificates, headers: map[string]func(context.Context) (string, error){}}
 		if in.Certificate != nil {
 			c := *in.Certificate
 			id.certificate = &c
@@ -99,6 +103,25 @@ func (id identity) inject(ctx context.Context, h http.Header) error {
 		h[name] = []string{text}
 	}
 	return nil
+}
+
+// present is what a handshake shows to a server that asks, nil for an identity
+// whose certificate does not rotate.
+func (id identity) present() func(*tls.CertificateRequestInfo) (*tls.Certificate, error) {
+	if id.rotating == nil {
+		return nil
+	}
+	return func(r *tls.CertificateRequestInfo) (c *tls.Certificate, err error) {
+		defer func() {
+			if recover() != nil { // the panic value may hold the secret
+				c, err = nil, errors.New("the certificate function panicked")
+			}
+		}()
+		if c, err = id.rotating(r.Context()); err == nil && c == nil {
+			err = errors.New("the certificate function returned nothing")
+		}
+		return c, err
+	}
 }
 
 func callHeader(ctx context.Context, value func(context.Context) (string, error)) (text string, err error) {

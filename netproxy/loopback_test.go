@@ -306,3 +306,60 @@ func TestLoopbackBombsAndDrips(t *testing.T) {
 		cancel()
 	}
 }
+
+// A certificate that rotates is asked for at each handshake, by each run.
+func TestLoopbackCertificateRotates(t *testing.T) {
+	t.Parallel()
+	var ca netproxytest.Network
+	rec := &recorder{}
+	server := httptest.NewUnstartedServer(rec)
+	server.TLS = &tls.Config{Certificates: []tls.Certificate{ca.Certificate("a.example")}, ClientAuth: tls.RequireAnyClientCert}
+	server.StartTLS()
+	defer server.Close()
+	port := portOf(server.Listener.Addr())
+	var mu sync.Mutex
+	current, failure := ca.Certificate("first"), error(nil)
+	config := netproxy.Config{RootCAs: ca.RootCAs(), Identities: []netproxy.Identity{{
+		ID: "agent", Domains: []netproxy.Domain{"a.example"}, Ports: netproxy.Ports(port),
+		Certificates: func(context.Context) (*tls.Certificate, error) {
+			mu.Lock()
+			defer mu.Unlock()
+			c := current
+			return &c, failure
+		},
+	}}}
+	ask := func() error {
+		g := loopbackGuard(t, loopbackRules(port), config)
+		defer g.Close()
+		resp, err := g.HTTPClient(netproxy.HTTPOptions{}).Get("https://a.example:" + itoa(port) + "/")
+		if err != nil {
+			return err
+		}
+		return resp.Body.Close()
+	}
+	if err := ask(); err != nil {
+		t.Fatal(err)
+	}
+	mu.Lock()
+	current = ca.Certificate("second")
+	mu.Unlock()
+	if err := ask(); err != nil {
+		t.Fatal(err)
+	}
+	mu.Lock()
+	failure = errors.New("vault is sealed: token hunter2")
+	mu.Unlock()
+	if err := ask(); err == nil || strings.Contains(err.(interface{ Unwrap() error }).Unwrap().Error(), "hunter2") {
+		t.Errorf("a certificate that cannot be had: %v", err)
+	}
+	got := rec.all()
+	if len(got) != 2 || got[0].client == got[1].client {
+		t.Errorf("the server saw %+v", got)
+	}
+	bad := config
+	bad.Identities = []netproxy.Identity{bad.Identities[0]}
+	bad.Identities[0].Certificate = &current
+	if _, err := netproxy.New(netproxy.Rules{}, bad); err == nil {
+		t.Error("Certificate beside Certificates was accepted")
+	}
+}

@@ -41,9 +41,11 @@ func (g *Guard) newTransport(key poolKey) *http.Transport {
 		// ServerName stays empty: net/http fills in the name of each request.
 	}
 	if key.identity >= 0 {
-		if c := g.policy.identities[key.identity].certificate; c != nil {
-			conf.Certificates = []tls.Certificate{*c}
+		id := g.policy.identities[key.identity]
+		if id.certificate != nil {
+			conf.Certificates = []tls.Certificate{*id.certificate}
 		}
+		conf.GetClientCertificate = id.present()
 	}
 	t := &http.Transport{
 		Proxy:                  nil, // the environment has no say
