@@ -5,6 +5,7 @@ import (
 	"encoding/binary"
 	"encoding/json"
 	"errors"
+	"maps"
 	"slices"
 	"strings"
 	"testing"
@@ -85,7 +86,7 @@ func runWASICase(t *testing.T, c wasiCase, engine ...host.Option) {
 	first := notes[0][0].Out
 	switch {
 	case len(c.Out) > 0:
-		i := 0
+		unread, i := maps.Clone(c.Out), 0 // both engines read the case
 		for _, key := range []string{"count", "bytes", "written", "read"} {
 			want, ok := c.Out[key]
 			if !ok {
@@ -94,10 +95,10 @@ func runWASICase(t *testing.T, c wasiCase, engine ...host.Option) {
 			if got := binary.LittleEndian.Uint32(notes[0][i].Out); got != want {
 				t.Errorf("%s is %d, want %d", key, got, want)
 			}
-			delete(c.Out, key)
+			delete(unread, key)
 			i++
 		}
-		for key := range c.Out {
+		for key := range unread {
 			t.Fatalf("output %q is not understood", key)
 		}
 	case c.Note == "within 1 s of the host clock":
