@@ -46,6 +46,10 @@ type Options struct {
 	Interpreter bool
 }
 
+// starting is held while wazero makes a runtime: it caches its own version in a
+// variable of the process that nothing guards.
+var starting sync.Mutex
+
 // New starts an engine. It compiles nothing and opens nothing outside the
 // process.
 func New(o Options) (*Engine, error) {
@@ -57,8 +61,11 @@ func New(o Options) (*Engine, error) {
 		WithCoreFeatures(api.CoreFeaturesV2).
 		WithDebugInfoEnabled(false) // line tables cost half a second per trap and tell host paths
 	ctx := context.Background()
+	starting.Lock()
+	rt := wazero.NewRuntimeWithConfig(ctx, cfg)
+	starting.Unlock()
 	e := &Engine{
-		rt:    wazero.NewRuntimeWithConfig(ctx, cfg),
+		rt:    rt,
 		codes: map[[sha256.Size]byte]*Code{},
 		envs:  map[string]*env{},
 		// A compilation uses two workers, so more at one time gain nothing.
