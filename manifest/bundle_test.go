@@ -189,12 +189,26 @@ type rawEntry struct {
 	size, localSize     uint32
 	crc                 uint32
 	packed, localPacked uint32
-	unlisted            bool // not in the directory
+	descriptor          []byte // behind the data
+	unlisted            bool   // not in the directory
 }
 
 func entryOf(name, text string) rawEntry {
 	n := uint32(len(text))
 	return rawEntry{name: name, localName: name, data: []byte(text), size: n, localSize: n, packed: n, localPacked: n, crc: crc32.ChecksumIEEE([]byte(text))}
+}
+
+// described moves the sizes behind the data, signed and each of width bytes.
+func described(sign string, width int) func(*rawEntry) {
+	return func(e *rawEntry) {
+		e.flags, e.localSize, e.localPacked = 8, 0, 0
+		e.descriptor = binary.LittleEndian.AppendUint32([]byte(sign), e.crc)
+		for _, n := range []uint32{e.packed, e.size} {
+			var b [8]byte
+			binary.LittleEndian.PutUint32(b[:], n)
+			e.descriptor = append(e.descriptor, b[:width]...)
+		}
+	}
 }
 
 // archive writes a zip by hand.
@@ -209,7 +223,7 @@ func archive(entries ...rawEntry) []byte {
 		b = append(b, 0, 0, 0x21, 0)
 		b = le.AppendUint32(le.AppendUint32(le.AppendUint32(b, e.crc), e.localPacked), e.localSize)
 		b = le.AppendUint16(le.AppendUint16(b, uint16(len(e.localName))), 0)
-		b = append(append(b, e.localName...), e.data...)
+		b = append(append(append(b, e.localName...), e.data...), e.descriptor...)
 		if e.unlisted {
 			continue
 		}
@@ -286,7 +300,28 @@ func TestContainerRules(t *testing.T) {
 		{"other local name", with(func(e *rawEntry) { e.localName = "plugin.wasn" }), "entry_header_mismatch"},
 		{"other local size", with(func(e *rawEntry) { e.localSize++ }), "entry_header_mismatch"},
 		{"other local packed size", with(func(e *rawEntry) { e.localPacked++ }), "entry_header_mismatch"},
-		{"sizes after the data", with(func(e *rawEntry) { e.flags, e.localSize, e.localPacked = 8, 0, 0 }), ""},
+		{"sizes after the data", with(described("PK\x07\x08", 4)), ""},
+		{"sizes after the data, unsigned", with(described("", 4)), ""},
+		{"sizes after the data, of 8 bytes", with(described("PK\x07\x08", 8)), ""},
+		{"sizes after the data, of 8 bytes, unsigned", with(described("", 8)), ""},
+		{"sizes before and after the data", with(func(e *rawEntry) {
+			described("PK\x07\x08", 4)(e)
+			e.localSize, e.localPacked = e.size, e.packed
+		}), ""},
+		{"sizes nowhere", with(func(e *rawEntry) { e.flags, e.localSize, e.localPacked = 8, 0, 0 }), "entry_header_mismatch"},
+		{"other CRC-32 after the data", with(func(e *rawEntry) { described("PK\x07\x08", 4)(e); e.descriptor[4]++ }), "entry_header_mismatch"},
+		{"other packed size after the data", with(func(e *rawEntry) { described("PK\x07\x08", 4)(e); e.descriptor[8]++ }), "entry_header_mismatch"},
+		{"other size after the data", with(func(e *rawEntry) { described("PK\x07\x08", 4)(e); e.descriptor[12]++ }), "entry_header_mismatch"},
+		{"half of a size after the data", with(func(e *rawEntry) { described("PK\x07\x08", 4)(e); e.descriptor = e.descriptor[:14] }), "entry_header_mismatch"},
+		{"more than sizes after the data", with(func(e *rawEntry) { described("PK\x07\x08", 8)(e); e.descriptor = append(e.descriptor, 0) }), "entry_checksum"},
+		{"bytes between two files", archive(func() rawEntry { e := yaml; e.descriptor = []byte("x"); return e }(), wasm), "entry_checksum"},
+		{"a file between two that the directory does not know", archive(yaml, hidden, wasm), "entry_checksum"},
+		{"a file behind all that the directory does not know", archive(yaml, wasm, hidden), "entry_checksum"},
+		{"data that reaches into the next file", archive(func() rawEntry {
+			e := yaml
+			e.packed, e.localPacked, e.size, e.localSize = e.packed+1, e.packed+1, e.size+1, e.size+1
+			return e
+		}(), wasm), "entry_checksum"},
 		{"sizes left out", with(func(e *rawEntry) { e.localSize, e.localPacked = 0, 0 }), "entry_header_mismatch"},
 		{"longer than declared", with(func(e *rawEntry) { e.size--; e.localSize-- }), "entry_checksum"},
 		{"shorter than declared", with(func(e *rawEntry) { e.size++; e.localSize++ }), "entry_checksum"},
@@ -381,6 +416,9 @@ func TestW60(t *testing.T) {
 func FuzzReadBundle(f *testing.F) {
 	f.Add(archive(entryOf("plugin.yaml", goodYAML), entryOf("plugin.wasm", goodWasm)))
 	f.Add(zipOf(f, map[string]io.Reader{"plugin.yaml": strings.NewReader(goodYAML), "plugin.wasm": strings.NewReader(goodWasm)}))
+	later := entryOf("plugin.wasm", goodWasm)
+	described("PK\x07\x08", 4)(&later)
+	f.Add(archive(entryOf("plugin.yaml", goodYAML), later))
 	f.Fuzz(func(t *testing.T, doc []byte) {
 		p, err := manifest.ReadBundle(bytes.NewReader(doc), int64(len(doc)))
 		if err != nil {

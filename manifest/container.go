@@ -40,6 +40,7 @@ type entry struct {
 const (
 	localSize, directorySize, endSize = 30, 46, 22
 	localSign, directorySign, endSign = "PK\x03\x04", "PK\x01\x02", "PK\x05\x06"
+	descriptorSign                    = "PK\x07\x08"
 	maxComment                        = 1<<16 - 1
 )
 
@@ -188,11 +189,18 @@ func (b *bundle) read(i int) ([]byte, error) {
 	case e.unpacked > int64(most):
 		return nil, tooLarge(e.name, most)
 	}
-	data, err := b.localData(e)
+	data, end, err := b.localData(e)
 	if err != nil {
 		return nil, err
 	}
-	return unpack(e, data)
+	content, err := unpack(e, data)
+	if err != nil {
+		return nil, err
+	}
+	if err := b.afterData(e, end); err != nil {
+		return nil, err
+	}
+	return content, nil
 }
 
 const stored, deflated = 0, 8
@@ -221,38 +229,83 @@ func isRegular(e *entry) bool {
 	return !strings.HasSuffix(e.name, "/") && e.attributes&dosDirectory == 0 && (kind == 0 || kind == unixRegular)
 }
 
-// localData checks the header in front of the data against the directory.
-func (b *bundle) localData(e *entry) (io.Reader, error) {
+// descriptor says, as a flag, that sizes and CRC-32 follow the data.
+const descriptor = 1 << 3
+
+// localData checks the header in front of the data against the directory. end is
+// where the data ends.
+func (b *bundle) localData(e *entry) (data io.Reader, end int64, err error) {
 	mismatch := &Error{File: e.name, Rule: "entry_header_mismatch", Message: "the header of the file and the directory of the archive differ"}
 	if e.at+localSize > b.dirAt {
-		return nil, mismatch
+		return nil, 0, mismatch
 	}
 	h, err := b.bytes(e.at, localSize)
 	if err != nil {
-		return nil, err
+		return nil, 0, err
 	}
 	u16 := func(i int) uint16 { return binary.LittleEndian.Uint16(h[i:]) }
 	u32 := func(i int) int64 { return int64(binary.LittleEndian.Uint32(h[i:])) }
 	nameLen, extraLen := int64(u16(26)), int64(u16(28))
 	dataAt := e.at + localSize + nameLen + extraLen
 	if string(h[:4]) != localSign || u16(8) != e.method || nameLen != int64(len(e.name)) || dataAt > b.dirAt {
-		return nil, mismatch
+		return nil, 0, mismatch
 	}
 	name, err := b.bytes(e.at+localSize, nameLen)
 	if err != nil {
-		return nil, err
+		return nil, 0, err
 	}
 	packed, unpacked := u32(18), u32(22)
-	const descriptor = 1 << 3
 	later := u16(6)&descriptor != 0 && packed == 0 && unpacked == 0 // the sizes follow the data
 	sameSizes := packed == e.packed && unpacked == e.unpacked
 	if string(name) != e.name || u16(6)&1 != 0 || !later && !sameSizes {
-		return nil, mismatch
+		return nil, 0, mismatch
 	}
-	if e.packed > b.dirAt-dataAt {
-		return nil, &Error{File: e.name, Rule: "entry_checksum", Message: "its data does not fit into the archive"}
+	end = dataAt + e.packed
+	if end > b.next(e) {
+		return nil, 0, &Error{File: e.name, Rule: "entry_checksum", Message: "its data does not fit into the archive"}
 	}
-	return io.NewSectionReader(b.r, dataAt, e.packed), nil
+	return io.NewSectionReader(b.r, dataAt, e.packed), end, nil
+}
+
+// next is where the entry behind e begins, or the directory.
+func (b *bundle) next(e *entry) int64 {
+	next := b.dirAt
+	for _, o := range b.entries {
+		if o.at > e.at {
+			next = min(next, o.at)
+		}
+	}
+	return next
+}
+
+// afterData checks what stands between the data of e, which ends at end, and the
+// next entry: the descriptor if the directory promises one, and nothing else.
+// Some readers believe it, some the directory.
+func (b *bundle) afterData(e *entry, end int64) error {
+	room := b.next(e) - end
+	if e.flags&descriptor == 0 {
+		if room != 0 {
+			return &Error{File: e.name, Rule: "entry_checksum", Message: fmt.Sprintf("is followed by %d bytes that the directory does not know of", room)}
+		}
+		return nil
+	}
+	le := binary.LittleEndian
+	crc := le.AppendUint32(nil, e.crc)
+	short := slices.Concat(crc, le.AppendUint32(le.AppendUint32(nil, uint32(e.packed)), uint32(e.unpacked)))
+	long := slices.Concat(crc, le.AppendUint64(le.AppendUint64(nil, uint64(e.packed)), uint64(e.unpacked)))
+	if room > int64(len(descriptorSign)+len(long)) {
+		return &Error{File: e.name, Rule: "entry_checksum", Message: fmt.Sprintf("is followed by %d bytes where %d would do", room, len(descriptorSign)+len(short))}
+	}
+	after, err := b.bytes(end, room)
+	if err != nil {
+		return err
+	}
+	// The signature in front is optional, and sizes may have 4 or 8 bytes.
+	after = bytes.TrimPrefix(after, []byte(descriptorSign))
+	if !bytes.Equal(after, short) && !bytes.Equal(after, long) {
+		return &Error{File: e.name, Rule: "entry_header_mismatch", Message: "the descriptor behind the file and the directory of the archive differ"}
+	}
+	return nil
 }
 
 // unpack reads at most one byte more than the entry declares.
