@@ -28,6 +28,7 @@ type Engine struct {
 	meter api.Module // of the import that metering adds
 
 	compiling chan struct{} // a place for each compilation under way
+	slots     slots         // for the memories of instances
 
 	mu     sync.Mutex
 	codes  map[[sha256.Size]byte]*Code
@@ -125,7 +126,9 @@ func (e *Engine) Close() error {
 	e.mu.Lock()
 	e.closed = true
 	e.mu.Unlock()
-	return e.rt.Close(context.Background())
+	err := e.rt.Close(context.Background())
+	e.slots.close()
+	return err
 }
 
 // errClosed is what an Engine answers after Close.

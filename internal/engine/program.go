@@ -120,7 +120,7 @@ type instance struct {
 }
 
 func (p *Program) instantiate(ctx context.Context, r *abi.Run) (*instance, error) {
-	inst := &instance{mem: &memory{limit: uint64(r.Limits.Memory)}}
+	inst := &instance{mem: &memory{limit: uint64(r.Limits.Memory), slots: &p.engine.slots}}
 	ctx = experimental.WithMemoryAllocator(ctx, inst.mem)
 	ctx = experimental.WithImportResolver(ctx, func(name string) api.Module {
 		switch name {
@@ -181,6 +181,7 @@ func (i *instance) close(out *Outcome) {
 	if i.m != nil {
 		_ = i.m.Close(context.Background()) // nothing is open behind a guest module
 	}
+	i.mem.Free() // what instantiating left when it failed
 	out.PeakMemory = max(out.PeakMemory, limits.Bytes(i.mem.peak))
 	out.RefusedGrows += i.mem.refused
 	if out.FirstRefused == 0 {
