@@ -16,10 +16,17 @@ import (
 // Slices of fuel: what one refill grants. A slice is bounded in time, not in
 // units, because the same units take a hundred times longer where every load
 // misses the caches.
+//
+// How long the next slice takes is guessed from the last one, so no slice is so
+// long that a wrong guess matters: after a while of arithmetic a guest may touch
+// page after page of a memory that the system has yet to provide, at
+// microseconds each. Only a large memory has many such pages.
 const (
-	firstSlice = 50_000
-	leastSlice = 5_000
-	mostSlice  = 1_000_000
+	firstSlice  = 5_000
+	leastSlice  = 1_000
+	mostSlice   = 100_000
+	mostLarge   = 20_000 // for memories above largeMemory
+	largeMemory = 4 << 20
 
 	slowSlice = 400 * time.Microsecond // longer than this is cut down
 	goalSlice = 200 * time.Microsecond
@@ -48,6 +55,7 @@ type meter struct {
 	budget   uint64 // of units
 	granted  uint64
 	slice    uint64
+	mem      *memory // of the instance that runs
 
 	last      time.Time     // when the guest last got to run
 	cpu       time.Duration // of finished segments
@@ -61,7 +69,7 @@ type meter struct {
 type meterKey struct{}
 
 func newMeter(ctx context.Context, r *abi.Run) *meter {
-	m := &meter{run: r, cpuMost: r.Limits.CPU, slice: firstSlice, clock: newCPUClock()}
+	m := &meter{run: r, cpuMost: r.Limits.CPU, slice: firstSlice, mem: new(memory), clock: newCPUClock()}
 	m.deadline, _ = ctx.Deadline()
 	m.budget = math.MaxInt64
 	if ms := uint64(m.cpuMost.Milliseconds()) + 1; ms < m.budget/unitsPerMillisecond {
@@ -100,7 +108,9 @@ func (m *meter) refill(left int64) int64 {
 	if used > m.budget {
 		m.exceed("fuel", int64(m.budget), int64(used))
 	}
-	m.adapt(now.Sub(m.last))
+	if m.granted > 0 { // before there was no slice
+		m.adapt(now.Sub(m.last))
+	}
 	m.last = now
 	grant := min(m.slice, m.budget-used)
 	m.granted = used + grant
@@ -126,8 +136,13 @@ func (m *meter) adapt(took time.Duration) {
 	case took > slowSlice:
 		m.slice = max(leastSlice, uint64(float64(m.slice)*float64(goalSlice)/float64(took)))
 	case took < fastSlice:
-		m.slice = min(mostSlice, 2*m.slice)
+		m.slice *= 2
 	}
+	most := uint64(mostSlice)
+	if m.mem.peak > largeMemory {
+		most = mostLarge
+	}
+	m.slice = min(m.slice, most)
 }
 
 // used is what the run has paid for so far, given what is left of its grant.

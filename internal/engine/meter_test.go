@@ -20,21 +20,26 @@ func TestAdapt(t *testing.T) {
 		name        string
 		slice, want uint64
 		took        time.Duration
+		peak        uint64
 	}{
-		{"at once", 50_000, 100_000, 0},
-		{"just fast", 50_000, 100_000, fastSlice - 1},
-		{"not fast any more", 50_000, 50_000, fastSlice},
-		{"the goal", 50_000, 50_000, goalSlice},
-		{"not slow yet", 50_000, 50_000, slowSlice},
-		{"just slow", 50_000, 24_999, slowSlice + 1},
-		{"five times the goal", 50_000, 10_000, 5 * goalSlice},
-		{"never below the least", 50_000, leastSlice, time.Hour},
-		{"the least stays", leastSlice, leastSlice, slowSlice + 1},
-		{"never above the most", 600_000, mostSlice, 0},
-		{"the most stays", mostSlice, mostSlice, 0},
-		{"a clock that jumped back", 50_000, 100_000, -time.Hour},
+		{"at once", 5_000, 10_000, 0, 0},
+		{"just fast", 5_000, 10_000, fastSlice - 1, 0},
+		{"not fast any more", 5_000, 5_000, fastSlice, 0},
+		{"the goal", 5_000, 5_000, goalSlice, 0},
+		{"not slow yet", 5_000, 5_000, slowSlice, 0},
+		{"just slow", 50_000, 24_999, slowSlice + 1, 0},
+		{"five times the goal", 50_000, 10_000, 5 * goalSlice, 0},
+		{"never below the least", 50_000, leastSlice, time.Hour, 0},
+		{"the least stays", leastSlice, leastSlice, slowSlice + 1, 0},
+		{"never above the most", 60_000, mostSlice, 0, 0},
+		{"the most stays", mostSlice, mostSlice, 0, 0},
+		{"a memory just not large", 60_000, mostSlice, 0, largeMemory},
+		{"a large memory", 15_000, mostLarge, 0, largeMemory + 1},
+		{"a memory that became large", mostSlice, mostLarge, goalSlice, largeMemory + 1},
+		{"slow in a large memory", mostLarge, 9_999, slowSlice + 1, 4 << 30},
+		{"a clock that jumped back", 5_000, 10_000, -time.Hour, 0},
 	} {
-		m := &meter{slice: tt.slice}
+		m := &meter{slice: tt.slice, mem: &memory{peak: tt.peak}}
 		if m.adapt(tt.took); m.slice != tt.want {
 			t.Errorf("%s: %d after %v, got %d, want %d", tt.name, tt.slice, tt.took, m.slice, tt.want)
 		}
@@ -74,6 +79,19 @@ func TestRefillExact(t *testing.T) {
 		if over == nil || *over != want {
 			t.Errorf("slices %v: got %v, want %v", slices, over, &want)
 		}
+	}
+}
+
+// TestFirstSlice: the refill at the very beginning tells nothing about the
+// guest, however soon it comes.
+func TestFirstSlice(t *testing.T) {
+	t.Parallel()
+	m := idle(math.MaxInt64)
+	if got := m.refill(-1); got != firstSlice {
+		t.Errorf("the first refill grants %d, want %d", got, firstSlice)
+	}
+	if got := m.refill(-1); got != 2*firstSlice {
+		t.Errorf("the second refill, at once, grants %d, want %d", got, 2*firstSlice)
 	}
 }
 
@@ -176,7 +194,7 @@ func TestBudgetInGuest(t *testing.T) {
 			m.budget, m.slice = budget, slice
 			ctx := context.WithValue(r.Begin(t.Context(), nil, true), meterKey{}, m)
 			m.Resume()
-			inst, err := p.instantiate(ctx, r)
+			inst, err := p.instantiate(ctx, r, m)
 			if err != nil {
 				t.Fatal(err)
 			}

@@ -106,7 +106,7 @@ func (p *Program) boot(ctx context.Context, r *abi.Run, m *meter, out *Outcome) 
 		p.noStart.Store(true)
 		out.StartDropped = dropped
 	}
-	inst, err := p.instantiate(ctx, r)
+	inst, err := p.instantiate(ctx, r, m)
 	if err == nil && p.o.Initializer == "_initialize" {
 		err = inst.call(ctx, p.o.Initializer)
 	}
@@ -119,8 +119,9 @@ type instance struct {
 	mem *memory
 }
 
-func (p *Program) instantiate(ctx context.Context, r *abi.Run) (*instance, error) {
+func (p *Program) instantiate(ctx context.Context, r *abi.Run, m *meter) (*instance, error) {
 	inst := &instance{mem: &memory{limit: uint64(r.Limits.Memory), slots: &p.engine.slots}}
+	m.mem = inst.mem
 	ctx = experimental.WithMemoryAllocator(ctx, inst.mem)
 	ctx = experimental.WithImportResolver(ctx, func(name string) api.Module {
 		switch name {
@@ -134,11 +135,11 @@ func (p *Program) instantiate(ctx context.Context, r *abi.Run) (*instance, error
 			return nil
 		}
 	})
-	m, err := p.engine.rt.InstantiateModule(ctx, p.code.compiled, nameless)
+	module, err := p.engine.rt.InstantiateModule(ctx, p.code.compiled, nameless)
 	if err != nil {
 		return inst, err
 	}
-	inst.m = m
+	inst.m = module
 	p.o.Meta.CopyData(inst.mem.buf)
 	if p.o.Meta.Start {
 		err = inst.call(ctx, wasmbin.ExportStart)

@@ -22,7 +22,7 @@ const mostStackLost = 4 << 10
 // fails in any way the instance is discarded and the reason returned: nothing of
 // the attempt remains, and it had only half of the run's time.
 func (p *Program) tryStart(ctx context.Context, r *abi.Run, m *meter, out *Outcome) (inst *instance, dropped error) {
-	inst, err := p.instantiate(ctx, r)
+	inst, err := p.instantiate(ctx, r, m)
 	if err == nil {
 		err = p.start(ctx, r, m, inst)
 	}
