@@ -114,8 +114,12 @@ const chargeBranches = 2
 
 // compileCost is an upper bound of the time that a compiler needs for the
 // function just validated, in millionths of a reference millisecond. It grows
-// with the square of the branches, because the register allocator does.
+// with the square of the branches, because the register allocator does, and
+// loops join values all of which are live around them.
 func (v *validator) compileCost() uint64 {
-	b, width := v.branches, uint64(len(v.locals)+v.mostVals)
-	return 2_000*v.instrs + 25*b*b + 1_600*b*width + 2_000*v.calls*v.mutables + 20_000*v.targets
+	b, width, loops := v.branches, uint64(v.width()), uint64(v.allLoops)
+	return 2_000*v.instrs + 25*b*b + 1_600*b*width + 4*loops*width*width + 2_000*v.calls*v.mutables + 20_000*v.targets
 }
+
+// width is how many values there are at one time, at most.
+func (v *validator) width() int { return len(v.locals) + v.mostVals }

@@ -62,6 +62,7 @@ func (v *validator) openBlock(code byte) {
 	b := block{op: code, in: in, out: out}
 	if code == opLoop {
 		v.enterLoop(v.m, v.pos)
+		v.allLoops++
 		v.loops++
 		v.mostLoops = max(v.mostLoops, v.loops)
 		if v.loops > maxLoopNesting && !v.d.lim.Unchecked {

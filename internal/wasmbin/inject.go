@@ -109,8 +109,11 @@ func (a *asm) shrink(i uint32) *asm { return a.local(i).i32(chunk).op(opI32Sub).
 func (a *asm) charge(p *plan, units uint32) *asm { return a.chargeWith(p, units, p.check) }
 
 func (a *asm) chargeWith(p *plan, units uint32, check []byte) *asm {
-	a.index(opGlobalGet, p.fuel).i64(int64(units)).op(opI64Sub).index(opGlobalSet, p.fuel)
-	return a.bytes(check)
+	return a.subtract(p, units).bytes(check)
+}
+
+func (a *asm) subtract(p *plan, units uint32) *asm {
+	return a.index(opGlobalGet, p.fuel).i64(int64(units)).op(opI64Sub).index(opGlobalSet, p.fuel)
 }
 
 // chargeShare subtracts what local i, divided by 1<<shift, says.
@@ -123,12 +126,13 @@ func (a *asm) chargeShare(p *plan, i uint32, shift int32) *asm {
 // checkFuel asks for more when fuel is negative. Asking is a function of its
 // own, which keeps the thousands of checks short. Only bodies with loops ask
 // in place: the compiler then makes tight loops a third faster.
-func (p *plan) checkFuel() (short, inPlace []byte) {
+func (p *plan) checkFuel() (negative, short, inPlace []byte) {
 	ask := new(asm).index(opGlobalGet, p.fuel).index(opCall, p.refill).index(opGlobalSet, p.fuel)
 	f := p.addFunc("refill", FuncType{}, newAsm(0).bytes(ask.code).op(opEnd).code)
-	negative := new(asm).index(opGlobalGet, p.fuel).i64(0).op(opI64LtS, opIf, emptyBlock).code
-	short = new(asm).bytes(negative).index(opCall, f).op(opEnd).code
-	return short, new(asm).bytes(negative).bytes(ask.code).op(opEnd).code
+	negative = new(asm).index(opGlobalGet, p.fuel).i64(0).op(opI64LtS).code
+	short = new(asm).bytes(negative).op(opIf, emptyBlock).index(opCall, f).op(opEnd).code
+	inPlace = new(asm).bytes(negative).op(opIf, emptyBlock).bytes(ask.code).op(opEnd).code
+	return negative, short, inPlace
 }
 
 // checkDepth ends the run when depth is over the limit. Whatever the host

@@ -8,7 +8,7 @@ import (
 
 // Version changes whenever [Module.Instrument] may write other bytes for the
 // same module and options. It belongs in the key of every cache.
-const Version = 1
+const Version = 2
 
 // The names by which a metered module and its host know each other. Guests
 // cannot use names that start with [HiddenPrefix].

@@ -37,6 +37,8 @@ type bodyWriter struct {
 	rest []charge // of the bodies to come
 	r    reader
 	from int // where the uncopied original begins
+
+	blocks []opened // of the body, around the reader
 }
 
 // body writes function f into w.code. It answers false when a charge stands
@@ -46,7 +48,7 @@ func (w *bodyWriter) body(f uint32, b body) bool {
 	charges := w.rest[:b.charges]
 	w.rest = w.rest[b.charges:]
 	framed, check := w.framed(b), w.check
-	if b.loops {
+	if b.loops > 0 {
 		check = w.checkInPlace
 	}
 
@@ -62,7 +64,8 @@ func (w *bodyWriter) body(f uint32, b body) bool {
 	last := b.code.to - 1
 	w.r = reader{buf: wasm, pos: b.code.from, end: last}
 	w.from = b.code.from
-	blocks := uint32(0) // open ones
+	outside := asksOutside(b.loops, b.width)
+	w.blocks = w.blocks[:0]
 	for {
 		for len(charges) > 0 && int(charges[0].pos) == w.r.pos {
 			w.flush(w.r.pos)
@@ -73,15 +76,18 @@ func (w *bodyWriter) body(f uint32, b body) bool {
 			break
 		}
 		switch code := wasm[w.r.pos]; code {
-		case opBlock, opLoop, opIf:
-			blocks++
+		case opBlock, opIf:
+			w.blocks = append(w.blocks, opened{added: w.added()})
 			w.r.skip()
+		case opLoop:
+			charges = w.openLoop(outside, charges)
 		case opEnd:
-			blocks--
-			w.r.pos++
+			w.closeBlock()
+		case opBr, opBrIf, opBrTable:
+			w.branch(code)
 		case opReturn:
 			if framed {
-				w.replace(1).index(opBr, blocks)
+				w.replace(1).index(opBr, w.label(uint32(len(w.blocks))))
 			} else {
 				w.r.pos++
 			}
@@ -97,7 +103,7 @@ func (w *bodyWriter) body(f uint32, b body) bool {
 		w.index(opGlobalGet, w.depth).i32(int32(b.frame)).op(opI32Sub).index(opGlobalSet, w.depth)
 	}
 	w.op(opEnd)
-	return len(charges) == 0 && w.r.err == nil && blocks == 0
+	return len(charges) == 0 && w.r.err == nil && len(w.blocks) == 0
 }
 
 // flush copies the original up to pos.

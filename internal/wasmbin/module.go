@@ -101,7 +101,8 @@ type body struct {
 	frame uint32
 	// calls tells that the function contains a call of guest code or of the host.
 	calls   bool
-	loops   bool
+	loops   int
+	width   int // locals and operands that there are at one time, at most
 	charges int // how many entries of Module.charges are of this body
 }
 

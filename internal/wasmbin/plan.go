@@ -19,7 +19,8 @@ type plan struct {
 	tables   map[uint32]uint32 // function that grows a table, by table
 	start    uint32
 
-	check        []byte // if fuel is negative, ask for more
+	negative     []byte // is fuel negative?
+	check        []byte // if it is, ask for more
 	checkInPlace []byte // the same without a function between
 	overflow     []byte // if depth is over the limit, end the run
 }
@@ -41,7 +42,7 @@ func newPlan(m *Module, o InstrumentOptions) *plan {
 		}
 	}
 	p.typeOf(FuncType{Params: []ValType{I64}, Results: []ValType{I64}})
-	p.check, p.checkInPlace = p.checkFuel()
+	p.negative, p.check, p.checkInPlace = p.checkFuel()
 	p.overflow = p.checkDepth()
 	p.inject()
 	for i, b := range m.bodies {

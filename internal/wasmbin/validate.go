@@ -22,6 +22,7 @@ type validator struct {
 	instrs, branches, calls, targets, mutables uint64 // for compileCost
 	room, grows                                uint64 // for compileRoom, what these do not tell; memory.grow
 	mostVals, mostBlocks, mostLoops, loops     int
+	allLoops                                   int
 	vectors                                    bool
 	callsAny                                   bool
 
@@ -57,7 +58,7 @@ func (v *validator) body() body {
 	v.locals = append(v.locals[:0], t.Params...)
 	v.vals, v.blocks = v.vals[:0], v.blocks[:0]
 	v.instrs, v.branches, v.calls, v.targets, v.room, v.grows = 0, 0, 0, 0, 0, 0
-	v.mostVals, v.mostBlocks, v.mostLoops, v.loops = 0, 0, 0, 0
+	v.mostVals, v.mostBlocks, v.mostLoops, v.loops, v.allLoops = 0, 0, 0, 0, 0
 	v.vectors, v.callsAny = false, false
 
 	b := body{locals: span{from: v.pos}}
@@ -78,7 +79,7 @@ func (v *validator) body() body {
 	// Each charge becomes a condition in the metered body, which is what gets
 	// compiled. Without them a body of nothing but loops cost seven times more.
 	v.branches += chargeBranches * uint64(b.charges-1)
-	b.calls, b.loops = v.callsAny, v.mostLoops > 0
+	b.calls, b.loops, b.width = v.callsAny, v.allLoops, v.width()
 	operands := v.mostVals
 	if v.vectors {
 		operands *= 2

@@ -45,6 +45,19 @@ func Bombs() []Bomb {
 			}
 			return [][]byte{code, times(n/200, deep)}
 		}),
+		{"nested loops over changed locals", func(n int) []byte { return changed(16, n) }, 9_999},
+		{"deeply nested loops over changed locals", func(n int) []byte { return changed(250, n) }, 9_999},
+		{"loops that each change one of 1,000 locals", func(n int) []byte {
+			var code []byte
+			for i := range n {
+				at := uint32(i % 1000)
+				code = Seq(code, Loop(LocalSet(at, I32Add(LocalGet(at), one)), BrIf(0, I32Eqz(LocalGet(at)))))
+			}
+			return guest(1, I32s(1000), code)
+		}, 20_000},
+		body("loops with a result", 30_000, func(n int) [][]byte {
+			return [][]byte{times(n, LocalSet(0, Seq([]byte{0x03, byte(I32)}, LocalGet(0), BrIf(0, LocalGet(0)), []byte{0x0b})))}
+		}),
 		body("nested ifs", 4_096, func(n int) [][]byte {
 			code := Nop()
 			for range n {
@@ -160,6 +173,18 @@ func Bombs() []Bomb {
 	}
 }
 
+// changed makes loops around code that changes each of n locals.
+func changed(loops, n int) []byte {
+	var code []byte
+	for i := range uint32(n) {
+		code = Seq(code, LocalSet(i, I32Add(LocalGet(i), I32Const(1))))
+	}
+	for range loops {
+		code = Loop(code, BrIf(0, I32Eqz(LocalGet(0))))
+	}
+	return guest(1, I32s(n), code)
+}
+
 func manyFunctions(n int, body []byte) []byte {
 	var b Builder
 	b.Memory(1)
@@ -191,6 +216,9 @@ func (c *corpus) compileBombs() {
 	bomb("ifs over 1,000 locals", 5_900, returns)
 	bomb("branches over live operands", 5_900, returns)
 	bomb("nested loops", 16_000, returns)
+	bomb("nested loops over changed locals", 9_000, returns)
+	bomb("deeply nested loops over changed locals", 900, returns)
+	bomb("loops that each change one of 1,000 locals", 2_000, returns)
 	bomb("br_table targets", 75_000, returns)
 	bomb("calls over 256 mutable globals", 9_900, returns)
 	bomb("calls of 255 parameters and results", 40_000, refused("for one function of an interpreted module"))
