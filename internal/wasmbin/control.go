@@ -121,7 +121,7 @@ func (v *validator) otherArm() {
 }
 
 func (v *validator) closeBlock() {
-	b := v.blocks[len(v.blocks)-1]
+	b := &v.blocks[len(v.blocks)-1] // stays in place until another block is opened
 	v.popAll(b.out)
 	if v.err == nil && len(v.vals) != b.height {
 		v.invalid(v.at, "end", "type mismatch: values remain on the stack at the end of the block")
