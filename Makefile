@@ -15,9 +15,11 @@ GOTEST ?= go test
 
 .PHONY: test check race fuzz lint golangci cross bench guests quickstart
 
-## test: every test of every module; prints how many ran, and each that was skipped
+## test: every test of every module; prints how many ran, and each that was skipped.
+## The engine is tested again as it is on platforms without mappings and thread clocks.
 test:
 	@set -e; for m in $(MODULES); do echo "== $$m"; (cd $$m && GOTEST="$(GOTEST)" sh $(CURDIR)/.ci/gotest -shuffle=on ./...); done
+	@echo "== internal/engine (sandcheck_portable)"; GOTEST="$(GOTEST)" sh .ci/gotest -tags sandcheck_portable -shuffle=on ./internal/engine
 
 ## check: all that CI checks
 check: lint test race fuzz cross

@@ -108,6 +108,9 @@ const (
 	funcOps   = 32
 )
 
+// instrCost is what an instruction counts in the compile cost.
+const instrCost = 2_000
+
 // chargeBranches is what a charge counts in the compile cost, beside the one
 // at the entry that all functions have.
 const chargeBranches = 2
@@ -118,7 +121,7 @@ const chargeBranches = 2
 // loops join values all of which are live around them.
 func (v *validator) compileCost() uint64 {
 	b, width, loops := v.branches, uint64(v.width()), uint64(v.allLoops)
-	return 2_000*v.instrs + 25*b*b + 1_600*b*width + 4*loops*width*width + 2_000*v.calls*v.mutables + 20_000*v.targets
+	return instrCost*v.instrs + 25*b*b + 1_600*b*width + 4*loops*width*width + 2_000*v.calls*v.mutables + 20_000*v.targets
 }
 
 // width is how many values there are at one time, at most.

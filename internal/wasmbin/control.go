@@ -41,9 +41,7 @@ func (v *validator) control(code byte) {
 
 // jump tells the meter of a branch to b. One back to a loop meets its charge.
 func (v *validator) jump(b *block) {
-	if n := len(b.label()); n > manyValues {
-		v.instrs += uint64(n - manyValues)
-	}
+	v.move(len(b.label()))
 	if b.op != opLoop {
 		v.branch(&b.join)
 	}

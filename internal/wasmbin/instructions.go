@@ -306,12 +306,28 @@ func (v *validator) callIndirect() {
 // in the compile cost; no compiler's output moves more.
 const manyValues = 16
 
+// move counts n values that one instruction moves. Two bytes of code can move
+// hundreds, so a body that moves too many is not read to its end.
+func (v *validator) move(n int) {
+	if n <= manyValues {
+		return
+	}
+	v.instrs += uint64(n - manyValues)
+	switch lim := v.d.lim; {
+	case lim.Unchecked:
+	case lim.Interpreted:
+		if v.instrs > maxInterpretedBody {
+			v.fail(TooComplex, v.at, "instructions", fmt.Sprintf("more than the limit of %d for one function of an interpreted module", maxInterpretedBody))
+		}
+	case v.instrs*instrCost > uint64(lim.FuncCost)*1e6:
+		v.failCure(TooComplex, v.at, "compile cost", fmt.Sprintf("up to here it is more than the limit of %d for one function", lim.FuncCost), compileCure)
+	}
+}
+
 func (v *validator) invoke(t FuncType) {
 	v.calls++
 	v.callsAny = true
-	if n := len(t.Params) + len(t.Results); n > manyValues {
-		v.instrs += uint64(n - manyValues)
-	}
+	v.move(len(t.Params) + len(t.Results))
 	v.popAll(t.Params)
 	v.pushAll(t.Results)
 }

@@ -1,6 +1,7 @@
 package wasmbin_test
 
 import (
+	"errors"
 	"fmt"
 	"slices"
 	"strings"
@@ -171,5 +172,28 @@ func TestCompileCost(t *testing.T) {
 				t.Errorf("cost %d, want %d", got, tt.want)
 			}
 		})
+	}
+}
+
+// TestWideCallsEndEarly: a body whose calls move too many values is refused
+// where that is known, and not read to its end, which is wrong here.
+func TestWideCallsEndEarly(t *testing.T) {
+	t.Parallel()
+	wide := fn(nil, rep(255, tI64))
+	drops := rep(255, 0x1a)
+	for _, tt := range []struct {
+		calls       int
+		interpreted bool
+		want        string
+	}{
+		{500, false, wasmbin.Malformed}, {500, true, wasmbin.Malformed},
+		{3_500, false, wasmbin.TooComplex}, {3_500, true, wasmbin.TooComplex},
+	} {
+		wasm := module(types(wide), funcs(0), code(body(slices.Repeat(cat(call(0), drops), tt.calls), op(0xff))))
+		_, err := wasmbin.Decode(wasm, wasmbin.Limits{Interpreted: tt.interpreted, FuncCost: 1_400})
+		var e *wasmbin.Error
+		if !errors.As(err, &e) || e.ID != tt.want {
+			t.Errorf("%d calls, interpreted %v: %v, want %s", tt.calls, tt.interpreted, err, tt.want)
+		}
 	}
 }
