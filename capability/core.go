@@ -97,6 +97,6 @@ func lastError() Func {
 // host that is longer than any can be is cut, which leaves it as malformed.
 func addr(host []byte, port uint32) string {
 	const most = 1024 // no name or address comes near; nothing larger is copied
-	text := strings.TrimSpace(string(host[:min(len(host), 2*most)]))
+	text := strings.Trim(string(host[:min(len(host), 2*most)]), blanks)
 	return fmt.Sprintf("%s:%d", text[:min(len(text), most)], port)
 }

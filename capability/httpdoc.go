@@ -73,14 +73,14 @@ func parseHTTPRequest(doc []byte) (*httpRequestDoc, error) {
 	if r.Method == "" {
 		r.Method = http.MethodGet
 	}
-	r.URL = strings.TrimSpace(r.URL)
+	r.URL = strings.Trim(r.URL, blanks)
 	r.StatusBody = word(mode) == "status_body"
 	r.ManualRedirects = word(redirect) == "manual"
 	r.Truncate = word(onLimit) == "truncate"
 	r.Body = []byte(body)
 	if encoded != "" {
-		r.Body, r.BodyErr = base64.StdEncoding.DecodeString(encoded)
-		if r.BodyErr != nil {
+		r.Body, r.BodyErr = base64.StdEncoding.Strict().DecodeString(encoded)
+		if r.BodyErr != nil || strings.ContainsAny(encoded, "\r\n") { // which the decoder leaves out
 			r.BodyErr = fmt.Errorf("%w: request: body_base64: not standard base64 with padding", ErrInvalid)
 		}
 	}
@@ -94,6 +94,10 @@ func firstProblem(err error) string {
 	}
 	return err.Error()
 }
+
+// blanks are the ASCII characters around a URL or address that do not belong to
+// it. Others are for the Guard to refuse.
+const blanks = " \t\n\v\f\r"
 
 func word(s string) string { return strings.ToLower(strings.TrimSpace(s)) }
 

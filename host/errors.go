@@ -6,6 +6,7 @@ import (
 	"fmt"
 	"time"
 
+	"github.com/sandcheck/sandcheck/internal/plain"
 	"github.com/sandcheck/sandcheck/limits"
 	"github.com/sandcheck/sandcheck/result"
 )
@@ -109,7 +110,10 @@ type invalidResultError struct{ last error }
 func (e *invalidResultError) Error() string {
 	var issue *result.Issue
 	if errors.As(e.last, &issue) {
-		return fmt.Sprintf("%v: %s at %q", ErrInvalidResult, issue.Code, issue.Pointer)
+		if issue.Pointer == "" {
+			return fmt.Sprintf("%v: %s", ErrInvalidResult, issue.Code)
+		}
+		return fmt.Sprintf("%v: %s at %s", ErrInvalidResult, issue.Code, plain.Line(issue.Pointer))
 	}
 	return fmt.Sprintf("%v: %v", ErrInvalidResult, e.last)
 }

@@ -109,10 +109,38 @@ func (b *bundle) findEnd() (end endRecord, err error) {
 			dirSize: int64(binary.LittleEndian.Uint32(rec[12:])), dirAt: int64(binary.LittleEndian.Uint32(rec[16:])),
 		}, nil
 	}
-	if stray {
+	if stray || from > 0 && b.endsBefore(from) {
 		return end, container("bundle_trailing_data", "goes on after its end record")
 	}
 	return end, container("bundle_not_zip", "is not a zip file, or is cut short: it has no end record")
+}
+
+// endsBefore tells whether an archive ends further in front than a comment can
+// make it: it begins like one, and an end record is somewhere before from.
+func (b *bundle) endsBefore(from int64) bool {
+	if head, err := b.bytes(0, int64(len(localSign))); err != nil || string(head) != localSign {
+		return false
+	}
+	const step = 1 << 20
+	for at := int64(0); at < from; at += step {
+		part, err := b.bytes(at, min(step+endSize, b.size-at)) // they overlap by a record
+		if err != nil {
+			return false
+		}
+		for i := bytes.Index(part, []byte(endSign)); i >= 0 && i+endSize <= len(part); {
+			rec := part[i:]
+			dirAt, dirSize := int64(binary.LittleEndian.Uint32(rec[16:])), int64(binary.LittleEndian.Uint32(rec[12:]))
+			if dirAt+dirSize == at+int64(i) {
+				return true
+			}
+			next := bytes.Index(part[i+1:], []byte(endSign))
+			if next < 0 {
+				break
+			}
+			i += 1 + next
+		}
+	}
+	return false
 }
 
 func (b *bundle) readDirectory(end endRecord) error {

@@ -2,11 +2,13 @@ package manifest
 
 import (
 	"bytes"
+	"encoding/json"
 	"errors"
 	"fmt"
 	"io"
 	"strconv"
 	"strings"
+	"unicode/utf16"
 	"unicode/utf8"
 
 	"gopkg.in/yaml.v3"
@@ -94,6 +96,10 @@ func decodable(text []byte, p *problems) []byte {
 		return nil
 	}
 	text = bytes.TrimPrefix(text, []byte("\ufeff"))
+	if bytes.HasPrefix(text, []byte("\ufeff")) { // the YAML reader would drop this one too
+		p.add(position(text, 0), "", "manifest-encoding", "starts with a second byte order mark")
+		return nil
+	}
 	for i := 0; i < len(text); {
 		r, n := utf8.DecodeRune(text[i:])
 		switch {
@@ -106,7 +112,60 @@ func decodable(text []byte, p *problems) []byte {
 		}
 		i += n
 	}
+	if trimmed := bytes.TrimSpace(text); len(trimmed) > 0 && trimmed[0] == '{' && json.Valid(trimmed) {
+		return jsonAsYAML(text)
+	}
 	return append([]byte{}, text...)
+}
+
+// jsonAsYAML rewrites the two escapes of JSON that the YAML reader does not
+// know, and leaves every line and nearly every column where it was.
+func jsonAsYAML(text []byte) []byte {
+	out := make([]byte, 0, len(text))
+	for i := 0; i < len(text); {
+		rest := text[i:]
+		switch {
+		case rest[0] != '\\':
+			out = append(out, rest[0])
+			i++
+		case rest[1] == '/':
+			out = append(out, '/')
+			i += 2
+		case rest[1] == 'u':
+			r, n := unescape(rest)
+			switch {
+			case n == 12 || r == utf8.RuneError:
+				out = utf8.AppendRune(out, r)
+			default:
+				out = append(out, rest[:n]...)
+			}
+			i += n
+		default:
+			out = append(out, rest[:2]...)
+			i += 2
+		}
+	}
+	return out
+}
+
+// unescape reads the \uXXXX that valid JSON starts with, or the two of a pair
+// of surrogates. One without the other becomes U+FFFD, as in encoding/json.
+func unescape(text []byte) (r rune, n int) {
+	unit := func(at int) rune {
+		if len(text) < at+6 || text[at] != '\\' || text[at+1] != 'u' {
+			return -1
+		}
+		v, _ := strconv.ParseUint(string(text[at+2:at+6]), 16, 16) // valid JSON has four digits there
+		return rune(v)
+	}
+	r = unit(0)
+	if !utf16.IsSurrogate(r) {
+		return r, 6
+	}
+	if pair := utf16.DecodeRune(r, unit(6)); pair != utf8.RuneError {
+		return pair, 12
+	}
+	return utf8.RuneError, 6
 }
 
 // position is the place of a byte offset.

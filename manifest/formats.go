@@ -18,6 +18,9 @@ func patternCost(pattern string) (int, error) {
 
 func nodeCost(re *syntax.Regexp) int {
 	cost := 1 + len(re.Rune)
+	if re.Op == syntax.OpCharClass { // is one instruction, with a table of ranges
+		cost = 1 + len(re.Rune)/8
+	}
 	for _, sub := range re.Sub {
 		cost = min(cost+nodeCost(sub), maxPatternsCost+1)
 	}

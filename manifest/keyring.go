@@ -206,17 +206,17 @@ func (c *verification) key(id string) (Key, error) {
 	switch {
 	case !ok:
 		return bad("key_untrusted", "is not trusted")
+	case len(key.Plugins) > 0 && !slices.ContainsFunc(key.Plugins, func(glob string) bool {
+		ok, _ := path.Match(glob, c.p.Manifest.ID) // the patterns were checked in Replace
+		return ok
+	}):
+		return bad("key_untrusted", fmt.Sprintf("may not vouch for plugin %s", clip(c.p.Manifest.ID)))
 	case key.Revoked:
 		return bad("key_revoked", "is revoked")
 	case c.now.Before(key.NotBefore):
 		return bad("key_out_of_window", "does not count before "+key.NotBefore.UTC().Format(time.RFC3339))
 	case !key.NotAfter.IsZero() && c.now.After(key.NotAfter):
 		return bad("key_out_of_window", "does not count after "+key.NotAfter.UTC().Format(time.RFC3339))
-	case len(key.Plugins) > 0 && !slices.ContainsFunc(key.Plugins, func(glob string) bool {
-		ok, _ := path.Match(glob, c.p.Manifest.ID) // the patterns were checked in Replace
-		return ok
-	}):
-		return bad("key_untrusted", fmt.Sprintf("may not vouch for plugin %s", clip(c.p.Manifest.ID)))
 	default:
 		return key, nil
 	}

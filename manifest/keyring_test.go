@@ -207,6 +207,7 @@ func TestKeyRules(t *testing.T) {
 		{"in time", manifest.Key{ID: "one", Public: public(1), NotBefore: now.Add(-time.Hour), NotAfter: now.Add(time.Hour)}, ""},
 		{"for this plugin", manifest.Key{ID: "one", Public: public(1), Plugins: []string{"other", "http-*"}}, ""},
 		{"for other plugins", manifest.Key{ID: "one", Public: public(1), Plugins: []string{"other", "http"}}, "key_untrusted"},
+		{"for other plugins, and revoked", manifest.Key{ID: "one", Public: public(1), Plugins: []string{"other"}, Revoked: true}, "key_untrusted"},
 	} {
 		p := signedPackage(t, goodFiles(), manifest.BundleV2, " one ", 1)
 		if _, err := mustKeyring(t, manifest.Trust{Keys: []manifest.Key{tt.key}}).Verify(context.Background(), p); firstRule(err) != tt.want {

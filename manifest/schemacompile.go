@@ -17,7 +17,7 @@ const (
 	maxProperties    = 1000 // in all objects together
 	maxPattern       = 1024 // bytes
 	maxPatternCost   = 50_000
-	maxPatternsCost  = 500_000
+	maxPatternsCost  = 300_000
 	secretRefSuffix  = "_secret_ref"
 	anyKind          = ""
 	numericKinds     = "integer number"

@@ -94,7 +94,8 @@ func (c *chain) next(r *http.Request, status int, location string, h hop, crosse
 	if err := c.carryBody(out, r, status); err != nil {
 		return nil, refuse(err)
 	}
-	became := out.Method != r.Method // a GET, which has no content to describe
+	// What has no content any more has none to describe.
+	became := out.Method != r.Method || out.Body == nil && r.Body != nil && r.Body != http.NoBody
 	out.Header = carryHeader(r.Header, *crossed, became, out.Body != nil, isUpgrade(r))
 	return out, nil
 }

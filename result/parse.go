@@ -88,10 +88,15 @@ func invalid(err error) error {
 	return fmt.Errorf("result: %w", errors.Join(errs...))
 }
 
+// actionResult is the schema of another kind of document, which a plugin may
+// send to the reference host by another way.
+const actionResult = "serviceradar.northbound_action_result.v1"
+
 // parser builds one Result from a document that passed the pre-scan.
 type parser struct {
 	aliases   bool
 	res       *Result
+	other     *Issue // why this is another kind of document
 	status    *Issue // why there is no status, or no summary
 	summary   *Issue
 	extraLeft int // bytes that unknown fields may still take
@@ -123,7 +128,7 @@ func (p *parser) root(doc []byte) error {
 		p.field(f)
 	}
 	var errs []error
-	for _, i := range []*Issue{p.status, p.summary} {
+	for _, i := range []*Issue{p.other, p.status, p.summary} {
 		if i != nil {
 			errs = append(errs, i)
 		}
@@ -135,6 +140,12 @@ func (p *parser) root(doc []byte) error {
 func (p *parser) field(f Field) {
 	r := p.res
 	switch f.Name {
+	case "schema":
+		// The two kinds of document share field names, so one could pass for the other.
+		if strict.KindOf(f.Value) == strict.Text && strict.Unquote(f.Value) == actionResult {
+			p.other = &Issue{"status_value", "/schema", "this is the result of an action, not of a check"}
+		}
+		p.keep(f)
 	case "status":
 		p.readStatus(f)
 	case "summary":

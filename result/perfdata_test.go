@@ -34,6 +34,7 @@ func TestParsePerfdataRecovery(t *testing.T) {
 		{"many extra fields", "a=1;;;;;6;7;8", []string{"a"}, []string{"too_many_fields"}},
 		{"U after the fields", "a=1;;;;;U", []string{"a"}, []string{"too_many_fields"}},
 		{"comma first", "a=,5", nil, []string{"value_comma"}},
+		{"two signs", "a=--nan", nil, []string{"value_invalid"}},
 		{"signed infinity", "a=-INF b=+Infinity c=-NaN d=nan%", nil, []string{"value_not_finite", "value_not_finite", "value_not_finite", "value_not_finite"}},
 		{"words that only start alike", "a=info b=nano", nil, []string{"value_invalid", "value_invalid"}},
 		{"sign without digits", "a=+ b=- c=+. d=e5", nil, []string{"value_invalid", "value_invalid", "value_invalid", "value_invalid"}},
@@ -164,7 +165,7 @@ func TestNormalize(t *testing.T) {
 		{"B", 5, 5, "bytes"}, {"kB", 1, 1e3, "bytes"}, {"KIB", 1, 1024, "bytes"}, {"MiB", 2, 2 << 20, "bytes"}, {"eb", 1, 1e18, "bits"}, {"gib", 1, 1 << 30, "bits"}, {"PiB", 1, 1 << 50, "bytes"},
 		{"iB", 1, 1, ""}, {"kkB", 1, 1, ""}, {"xB", 1, 1, ""}, {"mgB", 1, 1, ""},
 		{"K", 3, 3, "kelvin"}, {"k", 3, 3, ""}, {"F", 3, 3, "fahrenheit"}, {"c", 3, 3, "counter"}, {"C", 3, 3, "celsius"},
-		{"mA", 5, 0.005, "amperes"}, {"MW", 5, 5e6, "watts"}, {"mW", 5, 0.005, "watts"}, {"kWh", 5, 5e3, "watt-hours"}, {"mAh", 5, 0.005, "ampere-hours"}, {"As", 5, 5, "ampere-seconds"}, {"kO", 5, 5e3, "ohms"}, {"V", 5, 5, "volts"}, {"KW", 5, 5, ""},
+		{"mA", 5, 0.005, "amperes"}, {"MW", 5, 5e6, "watts"}, {"mW", 5, 0.005, "watts"}, {"kWh", 5, 5e3, "watt-hours"}, {"mAh", 5, 18, "ampere-seconds"}, {"Ah", 3, 10_800, "ampere-seconds"}, {"As", 5, 5, "ampere-seconds"}, {"kO", 5, 5e3, "ohms"}, {"V", 5, 5, "volts"}, {"KW", 5, 5, ""},
 		{"kg", 5, 5e3, "grams"}, {"ml", 5, 0.005, "liters"}, {"lm", 5, 5, "lumens"}, {"dBm", 5, 5, "decibel-milliwatts"}, {"packets", 5, 5, "packets"},
 		{"", 5, 5, ""}, {"B/s", 5, 5, ""}, {"°C", 5, 5, ""}, {"é", 5, 5, ""},
 	} {

@@ -258,7 +258,10 @@ func readValue(text string, item *Perfdata) (code string) {
 // isNotFinite knows the words that other languages print for NaN and infinity,
 // also before a unit ("nan%").
 func isNotFinite(text string) bool {
-	text = strings.ToLower(strings.TrimLeft(text, "+-"))
+	if text != "" && (text[0] == '+' || text[0] == '-') {
+		text = text[1:]
+	}
+	text = strings.ToLower(text)
 	for _, w := range []string{"nan", "infinity", "inf"} {
 		if unit, ok := strings.CutPrefix(text, w); ok {
 			name, _ := baseUnit(unit)

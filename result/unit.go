@@ -10,7 +10,7 @@ var one = scale{1, 1}
 
 // Normalize returns the value in the base unit and the name of that unit:
 // seconds, bytes, bits, ratio, counter, celsius, fahrenheit, kelvin, amperes,
-// ohms, volts, watts, ampere-seconds, ampere-hours, watt-hours, packets, grams,
+// ohms, volts, watts, ampere-seconds, watt-hours, packets, grams,
 // liters, lumens or decibel-milliwatts. For any other unit, and for none, the
 // value is returned as it is with an empty name. "m" is minutes, "MB" is 10^6
 // bytes, "MiB" is 2^20, "Mb" is bits, "c" is a counter and "C" is celsius.
@@ -87,13 +87,17 @@ func dataPrefix(prefix string) (scale, bool) {
 
 // physicalUnit reads units whose prefixes differ by case: m is milli, M mega.
 func physicalUnit(uom string) (string, scale) {
-	for _, u := range [...]struct{ symbol, name string }{
-		{"Ah", "ampere-hours"}, {"As", "ampere-seconds"}, {"Wh", "watt-hours"}, // before A and W
-		{"A", "amperes"}, {"O", "ohms"}, {"V", "volts"}, {"W", "watts"},
-		{"g", "grams"}, {"l", "liters"},
+	for _, u := range [...]struct {
+		symbol, name string
+		times        float64
+	}{
+		{"Ah", "ampere-seconds", 3600}, {"As", "ampere-seconds", 1}, {"Wh", "watt-hours", 1}, // before A and W
+		{"A", "amperes", 1}, {"O", "ohms", 1}, {"V", "volts", 1}, {"W", "watts", 1},
+		{"g", "grams", 1}, {"l", "liters", 1},
 	} {
 		if prefix, ok := strings.CutSuffix(uom, u.symbol); ok {
 			if s, ok := siPrefix(prefix); ok {
+				s.times *= u.times
 				return u.name, s
 			}
 		}

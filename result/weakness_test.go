@@ -28,6 +28,7 @@ func TestW50_WhatIsNoResultIsRefusedAtOnce(t *testing.T) {
 	for doc, want := range map[string]string{
 		"not json": "not_json", "": "empty", "{}": "status_missing", `{"status":"OK"}`: "summary_missing",
 		`{"schema":"serviceradar.northbound_action_result.v1","status":"success","summary":"done"}`: "status_value",
+		`{"schema":"serviceradar.northbound_action_result.v1","status":"OK","summary":"done"}`:      "status_value",
 	} {
 		if got := refusal(doc); got != want {
 			t.Errorf("Parse(%q): %q, want %q", doc, got, want)

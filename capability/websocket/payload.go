@@ -19,18 +19,21 @@ type request struct {
 	insecure bool
 }
 
+// blanks are what may stand around a payload or URL.
+const blanks = " \t\n\v\f\r"
+
 // parseRequest reads a bare URL or, from the first brace on, an object of url,
 // headers and insecure_skip_verify. Names are exact, unknown ones are ignored,
 // null is absent. What the URL may be is for the Guard to say.
 func parseRequest(payload []byte) (*request, error) {
-	payload = bytes.TrimSpace(payload)
+	payload = bytes.Trim(payload, blanks)
 	req := &request{header: http.Header{}}
 	if len(payload) == 0 || payload[0] != '{' {
 		req.url = string(payload)
 	} else if err := req.decode(payload); err != nil {
 		return nil, fmt.Errorf("%w: request: %w", capability.ErrInvalid, err)
 	}
-	if req.url = strings.TrimSpace(req.url); req.url == "" {
+	if req.url = strings.Trim(req.url, blanks); req.url == "" {
 		return nil, fmt.Errorf("%w: request: url is missing", capability.ErrInvalid)
 	}
 	return req, nil
