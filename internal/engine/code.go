@@ -21,6 +21,7 @@ type Code struct {
 	err      error
 	cancel   context.CancelFunc // ends the compilation
 	users    int                // under Engine.mu: plugins and waiters
+	done     bool               // under Engine.mu: compiled or failed
 }
 
 // Compile returns the code of wasm, compiling it unless that has been done or is
@@ -42,6 +43,7 @@ func (e *Engine) Compile(ctx context.Context, wasm []byte, most time.Duration) (
 		c = &Code{engine: e, key: key, ready: make(chan struct{}), cancel: cancel}
 		e.codes[key] = c
 		e.stats.Compiles++
+		e.compilations.Add(1)
 		go c.compile(compileCtx, wasm, most)
 	} else {
 		e.stats.CacheHits++
@@ -74,14 +76,30 @@ func (t *tooSlow) Error() string {
 // their number.
 const workers = 2
 
-// compile runs on a goroutine of its own, which ends with ctx or after most. It
-// waits its turn first: compiling is what takes most memory.
+// compile runs on a goroutine of its own, which ends soon after ctx or most: at
+// the end of the function that is being compiled.
 func (c *Code) compile(ctx context.Context, wasm []byte, most time.Duration) {
+	defer c.engine.compilations.Done()
 	defer c.cancel()
-	defer close(c.ready)
+	c.compiled, c.err = c.engine.compile(ctx, wasm, most)
+	c.engine.mu.Lock()
+	c.done = true
+	wanted := c.users > 0
+	if c.err != nil {
+		c.engine.drop(c)
+	}
+	c.engine.mu.Unlock()
+	close(c.ready)
+	if !wanted {
+		c.free()
+	}
+}
+
+// compile waits its turn first: compiling is what takes most memory.
+func (e *Engine) compile(ctx context.Context, wasm []byte, most time.Duration) (wazero.CompiledModule, error) {
 	select {
-	case c.engine.compiling <- struct{}{}:
-		defer func() { <-c.engine.compiling }()
+	case e.compiling <- struct{}{}:
+		defer func() { <-e.compiling }()
 	case <-ctx.Done(): // found again below
 	}
 	ctx, cancel := context.WithTimeoutCause(ctx, most, &tooSlow{most})
@@ -89,27 +107,27 @@ func (c *Code) compile(ctx context.Context, wasm []byte, most time.Duration) {
 	var compiled wazero.CompiledModule
 	err := ctx.Err()
 	if err == nil { // wazero loses a page of code for each compilation that it breaks off
-		compiled, err = c.engine.rt.CompileModule(experimental.WithCompilationWorkers(ctx, workers), wasm)
+		compiled, err = e.rt.CompileModule(experimental.WithCompilationWorkers(ctx, workers), wasm)
 	}
 	switch {
 	case err == nil && ctx.Err() == nil:
-		c.compiled = compiled
-		return
+		return compiled, nil
 	case err == nil:
 		err = compiled.Close(ctx)
 	}
 	if ctx.Err() != nil {
 		err = context.Cause(ctx)
 	}
-	c.err = fmt.Errorf("engine: compile: %w", err)
-	c.engine.forget(c)
+	return nil, fmt.Errorf("engine: compile: %w", err)
 }
 
-// Release gives the code back.
+// Release gives the code back. A compilation that nobody waits for any more is
+// broken off, and is not waited for here.
 func (c *Code) Release() {
 	c.engine.mu.Lock()
 	c.users--
 	last := c.users == 0
+	done := c.done
 	if last {
 		c.engine.drop(c)
 	}
@@ -118,16 +136,16 @@ func (c *Code) Release() {
 		return
 	}
 	c.cancel()
-	<-c.ready // the compilation ends soon after its ctx
-	if c.compiled != nil {
-		_ = c.compiled.Close(context.Background()) // only drops code; reports nothing
+	if done {
+		c.free()
 	}
 }
 
-func (e *Engine) forget(c *Code) {
-	e.mu.Lock()
-	defer e.mu.Unlock()
-	e.drop(c)
+// free drops the code; nobody uses it.
+func (c *Code) free() {
+	if c.compiled != nil {
+		_ = c.compiled.Close(context.Background()) // reports nothing
+	}
 }
 
 // drop takes c out of the table; a later Compile starts anew. The caller holds mu.

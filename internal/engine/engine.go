@@ -27,8 +27,9 @@ type Engine struct {
 	wasi  api.Module
 	meter api.Module // of the import that metering adds
 
-	compiling chan struct{} // a place for each compilation under way
-	slots     slots         // for the memories of instances
+	compiling    chan struct{} // a place for each compilation under way
+	compilations sync.WaitGroup
+	slots        slots // for the memories of instances
 
 	mu     sync.Mutex
 	codes  map[[sha256.Size]byte]*Code
@@ -121,11 +122,13 @@ func (e *Engine) Stats() Stats {
 }
 
 // Close frees all code. No run may be under way and none may start afterwards:
-// nothing is ever freed under a running guest.
+// nothing is ever freed under a running guest. It waits for a compilation that
+// was given up.
 func (e *Engine) Close() error {
 	e.mu.Lock()
 	e.closed = true
 	e.mu.Unlock()
+	e.compilations.Wait()
 	err := e.rt.Close(context.Background())
 	e.slots.close()
 	return err

@@ -14,6 +14,7 @@ type slots struct {
 	idle   map[uint64][][]byte // by length
 	closed bool
 
+	behind   bool // a slot is being emptied behind a run that is over
 	emptying sync.WaitGroup
 }
 
@@ -21,8 +22,10 @@ const (
 	// mostCleared is what is cleared in place; the pages of a longer memory go
 	// back to the system. It is also all that an idle slot keeps.
 	mostCleared = 128 << 10
-	// mostWaited is the longest memory whose emptying its run waits for: giving
-	// back each page of 64 MiB can take longer than a run may overstay.
+	// mostWaited is the longest memory whose emptying its run always waits for:
+	// giving back each page of 64 MiB can take longer than a run may overstay. So
+	// that is done behind its back, but for one at a time, as a Budget no longer
+	// counts it.
 	mostWaited = 4 << 20
 )
 
@@ -55,8 +58,9 @@ func (s *slots) take(size uint64) []byte {
 // touched.
 func (s *slots) give(slot []byte, used uint64) {
 	s.mu.Lock()
-	later := used > mostWaited && !s.closed
+	later := used > mostWaited && !s.closed && !s.behind
 	if later {
+		s.behind = true
 		s.emptying.Add(1)
 	}
 	s.mu.Unlock()
@@ -67,6 +71,9 @@ func (s *slots) give(slot []byte, used uint64) {
 	go func() {
 		defer s.emptying.Done()
 		s.empty(slot, used)
+		s.mu.Lock()
+		s.behind = false
+		s.mu.Unlock()
 	}()
 }
 

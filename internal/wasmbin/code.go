@@ -117,11 +117,14 @@ const chargeBranches = 2
 
 // compileCost is an upper bound of the time that a compiler needs for the
 // function just validated, in millionths of a reference millisecond. It grows
-// with the square of the branches, because the register allocator does, and
-// loops join values all of which are live around them.
+// with the square of the branches, because the register allocator does. Where
+// ways meet, and around loops, it joins all values of all ways, and looks
+// through what it joined again for each of them.
 func (v *validator) compileCost() uint64 {
-	b, width, loops := v.branches, uint64(v.width()), uint64(v.allLoops)
-	return instrCost*v.instrs + 25*b*b + 1_600*b*width + 4*loops*width*width + 2_000*v.calls*v.mutables + 20_000*v.targets
+	b, width := v.branches, uint64(v.width())
+	joins := 2*v.edges + uint64(max(4, v.mostLoops)*v.allLoops)
+	return instrCost*v.instrs + 25*b*b + 1_600*(b+v.targets)*width + joins*width*width + 4*v.chains*width +
+		2_000*v.calls*v.mutables + 20_000*v.targets
 }
 
 // width is how many values there are at one time, at most.

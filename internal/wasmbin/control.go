@@ -29,11 +29,13 @@ func (v *validator) control(code byte) {
 			v.popAll(b.label())
 			v.jump(b)
 			v.pushAll(b.label())
+			v.chain++
 		}
 	case opBrTable:
 		v.brTable()
 	case opReturn:
 		v.branches++
+		v.move(len(v.blocks[0].out))
 		v.popAll(v.blocks[0].out)
 		v.unreachable()
 	}
@@ -42,9 +44,21 @@ func (v *validator) control(code byte) {
 // jump tells the meter of a branch to b. One back to a loop meets its charge.
 func (v *validator) jump(b *block) {
 	v.move(len(b.label()))
+	v.edge()
 	if b.op != opLoop {
 		v.branch(&b.join)
 	}
+}
+
+// edge counts a way to a place where ways meet. A compiler looks there for the
+// value of each local, back along all conditional branches since ways last met,
+// which a charge makes them do as well.
+func (v *validator) edge() {
+	if n := len(v.m.charges); n != v.charged {
+		v.charged, v.chain = n, 0
+	}
+	v.edges++
+	v.chains += v.chain
 }
 
 func (v *validator) openBlock(code byte) {
@@ -55,10 +69,15 @@ func (v *validator) openBlock(code byte) {
 	}
 	if code == opIf {
 		v.pop(I32)
+		v.edge() // each arm leads to the end
+		v.edge()
+		v.chain++
 	}
+	v.move(len(in) + len(out))
 	v.popAll(in)
 	b := block{op: code, in: in, out: out}
 	if code == opLoop {
+		v.chain = 0
 		v.enterLoop(v.m, v.pos)
 		v.allLoops++
 		v.loops++
@@ -108,6 +127,7 @@ func (v *validator) otherArm() {
 		v.malformed(v.at, "else without if")
 		return
 	}
+	v.move(len(b.in) + len(b.out))
 	v.popAll(b.out)
 	if v.err == nil && len(v.vals) != b.height {
 		v.invalid(v.at, "else", "type mismatch: values remain on the stack at the end of the block")
@@ -120,6 +140,7 @@ func (v *validator) otherArm() {
 
 func (v *validator) closeBlock() {
 	b := &v.blocks[len(v.blocks)-1] // stays in place until another block is opened
+	v.move(len(b.out))
 	v.popAll(b.out)
 	if v.err == nil && len(v.vals) != b.height {
 		v.invalid(v.at, "end", "type mismatch: values remain on the stack at the end of the block")
@@ -135,6 +156,9 @@ func (v *validator) closeBlock() {
 		return
 	}
 	v.leave(&b.join, b.op)
+	if b.reached || b.op == opIf || b.op == opElse {
+		v.chain = 0
+	}
 	if b.op == opLoop {
 		v.loops--
 	}

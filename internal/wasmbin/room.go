@@ -17,6 +17,7 @@ const (
 	roomGrow     = 2_500 // memory.grow
 	roomFuncRef  = 1_900 // ref.func
 	roomJoin     = 1_600 // local or operand, in each loop
+	roomEdge     = 260   // local or operand, on each way to where ways meet
 )
 
 // plainRoom is what instructions of plainOps cost that may trap.
@@ -34,7 +35,7 @@ const maxRoom = 160 << 20
 // compileRoom is an upper bound of the memory that a compiler takes for the
 // function just validated.
 func (v *validator) compileRoom() uint64 {
-	return v.room + roomInstr*v.instrs + roomBranch*v.branches + roomJoin*uint64(v.allLoops*v.width()) + (roomCall+roomGlobal*v.mutables)*v.calls + roomTarget*v.targets
+	return v.room + roomInstr*v.instrs + roomBranch*v.branches + (roomJoin*uint64(v.allLoops)+roomEdge*v.edges)*uint64(v.width()) + (roomCall+roomGlobal*v.mutables)*v.calls + roomTarget*v.targets
 }
 
 // boundRoom refuses a module of which two functions need more than maxRoom.

@@ -22,7 +22,8 @@ type validator struct {
 	instrs, branches, calls, targets, mutables uint64 // for compileCost
 	room, grows                                uint64 // for compileRoom, what these do not tell; memory.grow
 	mostVals, mostBlocks, mostLoops, loops     int
-	allLoops                                   int
+	allLoops, charged                          int
+	edges, chain, chains                       uint64 // see edge
 	vectors                                    bool
 	callsAny                                   bool
 
@@ -59,6 +60,7 @@ func (v *validator) body() body {
 	v.vals, v.blocks = v.vals[:0], v.blocks[:0]
 	v.instrs, v.branches, v.calls, v.targets, v.room, v.grows = 0, 0, 0, 0, 0, 0
 	v.mostVals, v.mostBlocks, v.mostLoops, v.loops, v.allLoops = 0, 0, 0, 0, 0
+	v.edges, v.chain, v.chains, v.charged = 0, 0, 0, 0
 	v.vectors, v.callsAny = false, false
 
 	b := body{locals: span{from: v.pos}}
@@ -200,6 +202,9 @@ func (v *validator) popAll(types []ValType) {
 	if from := len(v.vals) - k; from >= top.height && slices.Equal(v.vals[from:], types) {
 		v.vals = v.vals[:from]
 		return
+	}
+	if top.poly && len(v.vals) == top.height {
+		return // dead code has any operands
 	}
 	for i := k - 1; i >= 0 && v.err == nil; i-- {
 		v.pop(types[i])

@@ -58,6 +58,34 @@ func Bombs() []Bomb {
 		body("loops with a result", 30_000, func(n int) [][]byte {
 			return [][]byte{times(n, LocalSet(0, Seq([]byte{0x03, byte(I32)}, LocalGet(0), BrIf(0, LocalGet(0)), []byte{0x0b})))}
 		}),
+		{"br_table over 1,000 changed locals", func(n int) []byte { return merged(1000, leaveByTable(n)) }, 60_000},
+		{"br_table over 100 changed locals", func(n int) []byte { return merged(100, leaveByTable(n)) }, 60_000},
+		{"branches over 10,000 changed locals", func(n int) []byte { return merged(10_000, leaveByBranches(n)) }, 20_000},
+		{"branches over 300 changed locals", func(n int) []byte { return merged(300, leaveByBranches(n)) }, 20_000},
+		{"a loop that a br_table goes back to, over 2,000 locals", func(n int) []byte {
+			return guest(1, I32s(2000), Loop(reads(2000), If(LocalGet(0), LocalGet(0), BrTable(1, targets(n, 1)...))))
+		}, 60_000},
+		{"a loop that many branches go back to", func(n int) []byte {
+			return guest(1, I32s(300), Loop(reads(300), times(n, BrIf(0, LocalGet(0)))))
+		}, 60_000},
+		{"br_table over 2,000 locals that stay", func(n int) []byte {
+			var set, use []byte
+			for i := range uint32(2000) {
+				set = Seq(set, LocalSet(i, I32Load(0, LocalGet(i))))
+				use = Seq(use, I32Store(0, I32Const(0), LocalGet(i)))
+			}
+			return guest(1, I32s(2000), set, Block(LocalGet(0), BrTable(0, targets(n, 0)...)), use)
+		}, 60_000},
+		{"deeply nested loops over locals that are read", func(n int) []byte {
+			code := reads(n)
+			for range 250 {
+				code = Loop(code, BrIf(0, I32Eqz(I32Const(1))))
+			}
+			return guest(1, I32s(n), code)
+		}, 9_999},
+		{"br_table behind many branches", func(n int) []byte {
+			return guest(1, I32s(10), Block(times(1900, BrIf(1, LocalGet(0))), Block(LocalGet(0), BrTable(0, targets(n, 0)...)), reads(10)))
+		}, 60_000},
 		body("nested ifs", 4_096, func(n int) [][]byte {
 			code := Nop()
 			for range n {
@@ -173,6 +201,39 @@ func Bombs() []Bomb {
 	}
 }
 
+// merged changes n locals on one of two ways, where leave leaves the block on the
+// other, and reads them where the ways meet.
+func merged(n int, leave []byte) []byte {
+	var set []byte
+	for i := range uint32(n) {
+		set = Seq(set, LocalSet(i, I32Const(int32(i&63))))
+	}
+	return guest(1, I32s(n), Block(leave, set), reads(n))
+}
+
+func leaveByTable(n int) []byte {
+	return If(LocalGet(0), LocalGet(0), BrTable(1, targets(n, 1)...))
+}
+
+func leaveByBranches(n int) []byte { return times(n, BrIf(0, LocalGet(0))) }
+
+// reads reads each of n locals.
+func reads(n int) []byte {
+	var code []byte
+	for i := range uint32(n) {
+		code = Seq(code, Drop(LocalGet(i)))
+	}
+	return code
+}
+
+func targets(n int, label uint32) []uint32 {
+	list := make([]uint32, n)
+	for i := range list {
+		list[i] = label
+	}
+	return list
+}
+
 // changed makes loops around code that changes each of n locals.
 func changed(loops, n int) []byte {
 	var code []byte
@@ -218,6 +279,10 @@ func (c *corpus) compileBombs() {
 	bomb("nested loops", 16_000, returns)
 	bomb("nested loops over changed locals", 9_000, returns)
 	bomb("deeply nested loops over changed locals", 900, returns)
+	bomb("br_table over 1,000 changed locals", 2_000, returns)
+	bomb("branches over 300 changed locals", 19_000, returns)
+	bomb("br_table over 2,000 locals that stay", 5_000, returns)
+	bomb("br_table behind many branches", 20_000, returns)
 	bomb("loops that each change one of 1,000 locals", 2_000, returns)
 	bomb("br_table targets", 75_000, returns)
 	bomb("calls over 256 mutable globals", 9_900, returns)
