@@ -33,7 +33,6 @@ func (v *validator) reference(code byte) {
 		}
 		v.push(I32)
 	case opRefFunc:
-		v.room += roomFuncRef
 		at := v.pos
 		f := v.u32()
 		switch {
@@ -42,6 +41,8 @@ func (v *validator) reference(code byte) {
 			v.invalid(at, "ref.func", fmt.Sprintf("unknown function %d of %d", f, len(v.m.funcs)))
 		case uint64(f) >= uint64(len(v.d.declared)) || !v.d.declared[f]:
 			v.invalid(at, "ref.func", fmt.Sprintf("undeclared reference to function %d", f))
+		default:
+			v.m.uses.refer(f)
 		}
 		v.push(FuncRef)
 	}

@@ -33,7 +33,6 @@
 //	direct call of an imported function        100
 //	memory.fill, copy, init of n bytes    8 + n/16
 //	table.fill, copy, init of n entries    8 + n/2
-//	ref.func                                    64
 //	memory.grow           64, and 1,024 for each page added
 //	table.grow            64, and n/2 when it succeeded
 //	locals beyond 255     1 for each 8, at each call

@@ -33,7 +33,15 @@ type injected struct {
 // usage is what a module does that needs an injected function.
 type usage struct {
 	fill, copy, grow bool
-	tables           []uint32 // grown ones, ascending
+	tables           []uint32        // grown ones, ascending
+	funcs            map[uint32]bool // named by ref.func in a body
+}
+
+func (u *usage) refer(f uint32) {
+	if u.funcs == nil {
+		u.funcs = map[uint32]bool{}
+	}
+	u.funcs[f] = true
 }
 
 func (u *usage) growTable(t uint32) {

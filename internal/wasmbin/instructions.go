@@ -17,8 +17,6 @@ func (v *validator) code() {
 		case opLoop, opCall, opPrefixMisc: // accounted for where their cost is known
 		case opMemoryGrow:
 			v.tick(v.m, growUnits)
-		case opRefFunc:
-			v.tick(v.m, refUnits)
 		default:
 			v.tick(v.m, 1)
 		}

@@ -7,7 +7,6 @@ const (
 	bulkUnits   = 8     // bulk instruction, before its length is counted
 	growUnits   = 64    // growing a memory or table, before its size is counted
 	pageUnits   = 1_024 // one page that memory.grow added
-	refUnits    = 64    // ref.func, for which the compiler asks its runtime
 	freeLocals  = 255   // locals beyond cost one unit for each eight: a call clears them all
 )
 

@@ -125,11 +125,14 @@ func (w *bodyWriter) edit(code byte) {
 	at := w.r.pos
 	w.r.pos++
 	switch code {
-	case opCall, opRefFunc:
+	case opCall:
 		f := w.r.u32()
 		if g := w.moved(f); g != f {
 			w.replaceFrom(at).index(code, g)
 		}
+	case opRefFunc:
+		f := w.r.u32()
+		w.replaceFrom(at).index(opGlobalGet, w.refAt[f])
 	case opMemoryGrow:
 		w.r.pos++
 		w.replaceFrom(at).index(opCall, w.grow)

@@ -1,5 +1,10 @@
 package wasmbin
 
+import (
+	"maps"
+	"slices"
+)
+
 // plan holds the indices and byte sequences of one rewriting.
 type plan struct {
 	m        *Module
@@ -11,6 +16,11 @@ type plan struct {
 
 	refill               uint32 // function; own functions move up by one because of it
 	fuel, depth, scratch uint32 // globals
+	// refs are the functions that bodies name with ref.func. Each has a global
+	// that holds the reference, in this order behind scratch: wazero makes a new
+	// one for each ref.func that runs, and keeps them all.
+	refs  []uint32
+	refAt map[uint32]uint32 // global, by function
 
 	injected []injected
 	fill     uint32 // functions, where the module needs them
@@ -36,6 +46,10 @@ func newPlan(m *Module, o InstrumentOptions) *plan {
 		tables:    map[uint32]uint32{},
 	}
 	p.depth, p.scratch = p.fuel+1, p.fuel+2
+	p.refs, p.refAt = slices.Sorted(maps.Keys(m.uses.funcs)), map[uint32]uint32{}
+	for i, f := range p.refs {
+		p.refAt[f] = p.scratch + 1 + uint32(i)
+	}
 	for i, t := range m.types {
 		if _, known := p.typeIndex[typeKey(t)]; !known {
 			p.typeIndex[typeKey(t)] = uint32(i)

@@ -15,7 +15,6 @@ const (
 	roomGlobal   = 170   // mutable global, at each call
 	roomTarget   = 2_300 // of br_table
 	roomGrow     = 2_500 // memory.grow
-	roomFuncRef  = 1_900 // ref.func
 	roomJoin     = 1_600 // local or operand, in each loop
 	roomEdge     = 260   // local or operand, on each way to where ways meet
 )

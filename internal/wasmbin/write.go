@@ -107,7 +107,7 @@ func (p *plan) memorySection() []byte {
 
 func (p *plan) globalSection() []byte {
 	own := p.m.globals[p.m.importGlobals:]
-	b := appendU32(nil, uint32(len(own)+3))
+	b := appendU32(nil, uint32(len(own)+3+len(p.refs)))
 	for i, g := range own {
 		b = p.appendConst(appendGlobalType(b, g), p.m.inits[i])
 	}
@@ -117,6 +117,9 @@ func (p *plan) globalSection() []byte {
 			op = opI64Const
 		}
 		b = p.appendConst(appendGlobalType(b, globalType{t, true}), constant{op: op})
+	}
+	for _, f := range p.refs {
+		b = p.appendConst(appendGlobalType(b, globalType{FuncRef, false}), constant{op: opRefFunc, lo: uint64(f)})
 	}
 	return b
 }

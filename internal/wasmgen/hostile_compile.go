@@ -123,6 +123,19 @@ func Bombs() []Bomb {
 			b.ExportFunc("run_check", b.Func(Sig{}, nil, times(n, Drop([]byte{0xd2, byte(f)}))))
 			return b.Bytes()
 		}, 100_000},
+		{"references to many functions", func(n int) []byte {
+			var b Builder
+			b.Memory(1)
+			b.Table(FuncRef, uint32(n))
+			code, list := []byte{}, make([]uint32, n)
+			for i := range list {
+				list[i] = b.Func(Sig{}, nil)
+				code = append(append(append(code, 0xd2), Uint(uint64(list[i]))...), 0x1a)
+			}
+			b.Elem(0, list...)
+			b.ExportFunc("run_check", b.Func(Sig{}, nil, code))
+			return b.Bytes()
+		}, 50_000},
 		{"table.get", func(n int) []byte {
 			var b Builder
 			b.Memory(1)

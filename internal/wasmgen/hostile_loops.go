@@ -25,6 +25,14 @@ func (c *corpus) loops() {
 		step := LocalSet(0, I32And(I32Add(LocalGet(0), I32Const(4096)), I32Const(mostPages*page-4096)))
 		return guest(mostPages, I32s(1), forever(I32Store(0, LocalGet(0), I32Const(1)), step))
 	})
+	c.add("ref.func in a loop", spins, func() []byte {
+		var b Builder
+		b.Memory(1)
+		f := b.Func(Sig{}, nil)
+		b.ExportFunc("f", f)
+		b.ExportFunc("run_check", b.Func(Sig{}, nil, forever(times(100, Drop([]byte{0xd2, byte(f)})))))
+		return b.Bytes()
+	})
 	c.add("integer division", spins, func() []byte {
 		return guest(1, []ValType{I64}, LocalSet(0, I64Const(-1)),
 			forever(LocalSet(0, I64Sub(I64DivU(LocalGet(0), I64Const(3)), I64Const(1)))))
