@@ -2,11 +2,13 @@ package manifest
 
 import (
 	"bytes"
+	"cmp"
 	"encoding/json"
 	"errors"
 	"fmt"
 	"math/big"
 	"slices"
+	"strconv"
 	"strings"
 
 	"github.com/sandcheck/sandcheck/internal/strict"
@@ -158,12 +160,24 @@ func (t *tree) equal(o *tree) bool {
 
 // isInteger reports whether a number has no fraction; 1.0 and 1e2 have none.
 func isInteger(text string) bool {
-	return !strings.ContainsAny(text, ".eE") || decimal(text).IsInt()
+	mantissa, exponent, _ := strings.Cut(strings.ToLower(text), "e")
+	if !strings.Contains(mantissa, ".") && !strings.HasPrefix(exponent, "-") {
+		return true // the rest would write out hundreds of digits
+	}
+	return decimal(text).IsInt()
 }
 
 // compareDecimals compares two JSON numbers exactly. Their length and exponent
-// are bounded by strict.Check, so this costs little.
-func compareDecimals(a, b string) int { return decimal(a).Cmp(decimal(b)) }
+// are bounded by strict.Check. Rounding keeps their order, so only those that
+// round to the same are written out.
+func compareDecimals(a, b string) int {
+	x, _ := strconv.ParseFloat(a, 64) // out of range is infinite, which is right here
+	y, _ := strconv.ParseFloat(b, 64)
+	if x != y {
+		return cmp.Compare(x, y)
+	}
+	return decimal(a).Cmp(decimal(b))
+}
 
 func decimal(text string) *big.Rat {
 	r, ok := new(big.Rat).SetString(text)

@@ -28,6 +28,7 @@ func TestFactsState(t *testing.T) {
 		{"28 only exported mutable globals can be written", globalAccess},
 		{"30 each data segment costs an instantiation", segmentCost},
 		{"32 looking up an export makes a stack", lookupCost},
+		{"34 the compiler keeps a reference for each ref.func that ran", referencesKept},
 	})
 }
 
@@ -42,6 +43,27 @@ func tablesUnlimited(t *testing.T, cfg wazero.RuntimeConfig) {
 	m := instantiate(t, runtimeOf(t, cfg.WithMemoryLimitPages(1)), b.Bytes())
 	if got := call(t, m)[0]; got != entries {
 		t.Errorf("table.grow answers %d, want the old size of %d", int32(got), entries)
+	}
+}
+
+// referencesKept: 32 bytes and more for each, as long as the instance lives.
+func referencesKept(t *testing.T, cfg wazero.RuntimeConfig) {
+	const rounds = 200_000
+	var b wasmgen.Builder
+	f := b.Func(wasmgen.Sig{}, nil)
+	b.ExportFunc("g", f)
+	b.ExportFunc("f", b.Func(wasmgen.Sig{Results: wasmgen.I32s(1)}, wasmgen.I32s(1), wasmgen.Loop(
+		wasmgen.Drop([]byte{0xd2, byte(f)}),
+		wasmgen.LocalSet(0, wasmgen.I32Add(wasmgen.LocalGet(0), wasmgen.I32Const(1))),
+		wasmgen.BrIf(0, wasmgen.I32LtU(wasmgen.LocalGet(0), wasmgen.I32Const(rounds)))), wasmgen.I32Const(0)))
+	m := instantiate(t, runtimeOf(t, cfg), b.Bytes())
+	var before, after runtime.MemStats
+	runtime.ReadMemStats(&before)
+	call(t, m)
+	runtime.ReadMemStats(&after)
+	interpreted := strings.HasSuffix(t.Name(), "interpreter") // which has one for each function
+	if each := (after.TotalAlloc - before.TotalAlloc) / rounds; (each < 32) != interpreted {
+		t.Errorf("%d bytes for each ref.func; bodies may name functions without a global between", each)
 	}
 }
 

@@ -41,8 +41,8 @@ func (v *validator) reference(code byte) {
 			v.invalid(at, "ref.func", fmt.Sprintf("unknown function %d of %d", f, len(v.m.funcs)))
 		case uint64(f) >= uint64(len(v.d.declared)) || !v.d.declared[f]:
 			v.invalid(at, "ref.func", fmt.Sprintf("undeclared reference to function %d", f))
-		default:
-			v.m.uses.refer(f)
+		case v.m.uses.refer(f) > maxRefs && !v.d.lim.Unchecked:
+			v.fail(TooComplex, at, "ref.func", fmt.Sprintf("more than the limit of %d functions are named by it", maxRefs))
 		}
 		v.push(FuncRef)
 	}

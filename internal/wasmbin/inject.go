@@ -37,11 +37,13 @@ type usage struct {
 	funcs            map[uint32]bool // named by ref.func in a body
 }
 
-func (u *usage) refer(f uint32) {
+// refer answers how many functions are referred to.
+func (u *usage) refer(f uint32) int {
 	if u.funcs == nil {
 		u.funcs = map[uint32]bool{}
 	}
 	u.funcs[f] = true
+	return len(u.funcs)
 }
 
 func (u *usage) growTable(t uint32) {

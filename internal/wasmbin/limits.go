@@ -33,6 +33,7 @@ const (
 	maxExports      = 4_096
 	maxGlobals      = 1_024
 	maxMutable      = 256
+	maxRefs         = 1_024 // functions that ref.func names in bodies; each becomes a global
 	maxTables       = 16
 	maxDataSegments = 131_072
 	maxElemSegments = 4_096

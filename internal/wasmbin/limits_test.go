@@ -60,6 +60,17 @@ func TestBounds(t *testing.T) {
 		{"operands", 16_384, func(n int) []byte {
 			return module(types(plain), funcs(0), code(body(rep(n, 0x41, 0), rep(n, 0x1a))))
 		}},
+		{"functions named by ref.func", 1_024, func(n int) []byte {
+			var refs, list []byte
+			bodies := [][]byte{}
+			for i := range uint32(n) {
+				refs = append(append(append(refs, 0xd2), u32(i)...), 0x1a)
+				list = append(list, u32(i)...)
+				bodies = append(bodies, body())
+			}
+			bodies[0] = body(refs, refs)
+			return module(types(plain), funcs(make([]byte, n)...), sec(9, cat(ts(3, 0), u32(uint32(n)), list)), code(bodies...))
+		}},
 		{"nesting", 4_096, func(n int) []byte {
 			return module(types(plain), funcs(0), code(body(rep(n, 0x02, 0x40), rep(n, 0x0b))))
 		}},
