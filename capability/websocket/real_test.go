@@ -148,9 +148,7 @@ func TestNothingStays(t *testing.T) {
 			w.HandleHTTP(server, m)
 			leave(w, w.open(scheme+server+"/feed"))
 			w.end()
-			if n := ours(); n > 0 {
-				t.Errorf("%s: %d goroutines", name, n)
-			}
+			eventually(t, name+": no goroutine left", func() bool { return ours() == 0 })
 			if n, slots := w.Open(), w.session.Net.Open(); n+slots > 0 {
 				t.Errorf("%s: %d connections open, %d slots taken", name, n, slots)
 			}
